@@ -1,0 +1,64 @@
+"""Azure virtual machines that live, for tests: real SDK clients over a simulated subscription.
+
+Importing this package loads nothing but itself; its names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_azurevm._billing import Bill as Bill
+    from pytest_azurevm._billing import Charge as Charge
+    from pytest_azurevm._calls import Call as Call
+    from pytest_azurevm._clock import Clock as Clock
+    from pytest_azurevm._clock import ClockStalled as ClockStalled
+    from pytest_azurevm._clock import FakeClosed as FakeClosed
+    from pytest_azurevm._fake import FakeCompute as FakeCompute
+    from pytest_azurevm._fake_vm import FakeVM as FakeVM
+    from pytest_azurevm._fake_vm import Status as Status
+    from pytest_azurevm._fake_vm import Transition as Transition
+    from pytest_azurevm._timing import Timing as Timing
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bill": "_billing",
+    "Call": "_calls",
+    "Charge": "_billing",
+    "Clock": "_clock",
+    "ClockStalled": "_clock",
+    "FakeClosed": "_clock",
+    "FakeCompute": "_fake",
+    "FakeVM": "_fake_vm",
+    "Status": "_fake_vm",
+    "Timing": "_timing",
+    "Transition": "_fake_vm",
+}
+__all__ = [
+    "Bill",
+    "Call",
+    "Charge",
+    "Clock",
+    "ClockStalled",
+    "FakeClosed",
+    "FakeCompute",
+    "FakeVM",
+    "Status",
+    "Timing",
+    "Transition",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
