@@ -1,0 +1,455 @@
+"""Virtual time: which instant it is, and who may move it.
+
+Three rules, and all code below serves them:
+
+1. **Time moves in one place**, ``Clock._move``. Looking never moves it, and neither does
+   beginning an operation.
+2. **Time stands while one of ours runs.** Polling threads are ours: they are counted from before
+   they start until after their done-callbacks. Time moves only when every one of them is at rest.
+3. **Time moves only because somebody waits for it**: a caller of ``advance``, or (with
+   ``autojump``) whoever waits for a poller or sleeps. The thread that comes to rest last does the
+   moving, whichever it is: a poller that is itself due next goes on without a thread switch.
+
+The present is an integer, the microseconds since the clock was made; the calendar is a single
+offset on top, which a frozen clock from outside (``OutsideTime``) may set. Nothing here knows Azure
+or HTTP.
+"""
+
+from __future__ import annotations
+
+import _thread
+import datetime as _dt
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+from weakref import WeakSet
+
+from pytest_azurevm._agenda import EPOCH, Agenda, Entry, instant_us, microseconds
+
+_STALL_AFTER_S: Final = 0.5  # real seconds without movement that make a wait hopeless
+
+
+class ClockStalled(RuntimeError):
+    """A wait that nothing can end: it says who waits, until when, and the call that would help."""
+
+
+class FakeClosed(RuntimeError):
+    """The fake is over; what still wanted time from it cannot have any."""
+
+
+class OutsideTime(Protocol):
+    """A calendar that somebody else owns, such as freezegun's. ``None`` while nobody owns it."""
+
+    def now_us(self) -> int | None:
+        """Give the outside's present as microseconds since 1970, or ``None``."""
+
+    def set_us(self, instant_us: int) -> None:
+        """Move the outside's present."""
+
+
+class Rest:
+    """A thread at rest, parked until it is woken."""
+
+    __slots__ = ("awake", "counted", "error", "gate", "moves", "until", "who")
+
+    def __init__(self, who: str, *, counted: bool, moves: bool, until: str) -> None:
+        self.gate = _thread.allocate_lock()
+        self.gate.acquire()
+        self.who = who
+        self.until = until
+        self.counted = counted  # one of ours: time stands while it runs
+        self.moves = moves  # its waiting entitles time to move
+        self.awake = False
+        self.error: Exception | None = None
+
+
+class Clock:
+    """The fake subscription's time. Tests hold it as ``fake.clock``.
+
+    ``now`` looks; ``advance``, ``advance_to`` and ``run_until_idle`` move. Whoever moves time runs
+    everything that falls due, in order of instant and then of declaration, pollers and their
+    done-callbacks included, before the call returns.
+    """
+
+    def __init__(
+        self,
+        start: _dt.datetime | str,
+        *,
+        autojump: bool = True,
+        outside: OutsideTime | None = None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.autojump = autojump
+        self._outside = outside
+        self._origin_us = instant_us(start, what="start")
+        self._dated_outside = False  # the outside has set our calendar once
+        self._now_us = 0
+        self._agenda = Agenda()
+        self._movements = 0
+        self._running = 0  # threads of ours that are not at rest
+        self._waiting: list[Rest] = []  # whose waiting lets time move
+        self._settling: list[Rest] = []
+        self._parked: set[Rest] = set()
+        self._ours = threading.local()
+        self._threads: set[threading.Thread] = set()
+        self._ended: WeakSet[threading.Thread] = WeakSet()
+        self._awaited: dict[threading.Thread, list[Rest]] = {}
+        self._closed = False
+        self._at_close: list[Callable[[], None]] = []
+        self.sync()
+
+    # --- looking -------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> _dt.datetime:
+        """The present as an aware UTC datetime. Looking never moves it."""
+        self.sync()
+        return self.calendar(self._now_us)
+
+    @property
+    def now_us(self) -> int:
+        """The present as microseconds since the clock was made."""
+        return self._now_us
+
+    def calendar(self, at_us: int) -> _dt.datetime:
+        """Give the date of an instant of this clock."""
+        return EPOCH + _dt.timedelta(microseconds=self._origin_us + at_us)
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.calendar(self._now_us).isoformat()}>"
+
+    # --- moving, for whoever holds the clock ---------------------------------------------------
+
+    def advance(
+        self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
+    ) -> None:
+        """Let this much time pass, and everything happen that falls due in it.
+
+        Raises:
+            TypeError: an argument is not a number.
+            ValueError: an argument is negative; time does not go back.
+        """
+        span_us = (
+            microseconds(seconds)
+            + 60 * microseconds(minutes, what="minutes")
+            + 3_600 * microseconds(hours, what="hours")
+            + 86_400 * microseconds(days, what="days")
+        )
+        self.sync()
+        self._pass_until(self._now_us + span_us)
+
+    def advance_to(self, instant: _dt.datetime | str) -> None:
+        """Let time pass until *instant*, an aware datetime or ISO 8601 text.
+
+        Raises:
+            ValueError: *instant* lies in the past, or has no time zone.
+        """
+        self.sync()
+        target_us = instant_us(instant) - self._origin_us
+        if target_us < self._now_us:
+            raise ValueError(
+                f"cannot go back to {self.calendar(target_us).isoformat()}: "
+                f"it is {self.calendar(self._now_us).isoformat()} already. Time only moves "
+                "forward: start earlier (start=...), or take a fresh fake."
+            )
+        self._pass_until(target_us)
+
+    def run_until_idle(self) -> None:
+        """Let time pass until nothing more is going to happen by itself.
+
+        The end of the last operation, and the last look of a poller that still has news to get.
+        """
+        self.sync()
+        while True:
+            with self.lock:
+                entry = None if self._agenda.has_nothing_new() else self._agenda.peek()
+            if entry is None:
+                return
+            self._pass_until(entry.due_us)
+
+    def _pass_until(self, target_us: int) -> None:
+        with self.lock:
+            rest = self.new_rest("advance", moves=True)
+            # Rank 1: after everything else of its instant, also what joins while it is worked off.
+            self._agenda.add(target_us, "wake", lambda: self.wake(rest), rank=1)
+            self.rest(rest)
+
+    # --- the agenda, for the engine ------------------------------------------------------------
+
+    def at(self, due_us: int, action: Callable[[], None]) -> Entry:
+        """Put an event of the world on the agenda. It runs with the lock held."""
+        return self._agenda.add(due_us, "event", action)
+
+    def cancel(self, entry: Entry) -> None:
+        """Take *entry* off the agenda, if it is still on it."""
+        self._agenda.cancel(entry)
+
+    def wake_at(self, due_us: int, action: Callable[[], None]) -> Entry:
+        """Put the end of somebody's sleep on the agenda. It runs with the lock held."""
+        return self._agenda.add(due_us, "wake", action)
+
+    def at_close(self, action: Callable[[], None]) -> None:
+        """Do *action* when the fake ends."""
+        self._at_close.append(action)
+
+    def changed(self) -> None:
+        """Note that the world changed, so that pollers have something new to see."""
+        self._agenda.changes += 1
+
+    # --- the one place where time moves --------------------------------------------------------
+
+    def _move(self) -> None:
+        """Work off the agenda while nobody of ours runs and somebody waits."""
+        while not self._running:
+            if self._settling:
+                self.wake(self._settling[-1])
+                continue
+            if not self._waiting:
+                return
+            entry = self._agenda.peek()
+            if entry is None or self._agenda.has_nothing_new():
+                self._stall()
+                return
+            if entry.due_us > self._now_us:
+                self._now_us = entry.due_us
+                self._movements += 1
+                self._set_outside()
+            self._agenda.pop()()
+
+    def _run_due(self) -> None:
+        """Let happen what takes no time: events of this very instant."""
+        while True:
+            entry = self._agenda.peek()
+            if entry is None or entry.kind != "event" or entry.due_us > self._now_us:
+                return
+            self._agenda.pop()()
+
+    def _stall(self) -> None:
+        """Nothing that is due can end any wait: say so to everyone who waits."""
+        for rest in tuple(self._waiting):
+            self.wake(rest, self._stalled(rest))
+
+    def _stalled(self, rest: Rest) -> ClockStalled:
+        entry = self._agenda.peek()
+        due = (
+            "nothing is due any more"
+            if entry is None or self._agenda.has_nothing_new()
+            else f"next due is {self.calendar(entry.due_us).isoformat()}"
+        )
+        advice = (
+            "The operation waited for never ends by itself: end it (vm.cancel_operation()), "
+            "or wait with a timeout."
+            if rest.moves
+            else "Only the test moves time here (autojump=False): "
+            "call fake.clock.advance(...) from another thread, or before waiting."
+        )
+        return ClockStalled(
+            f"{rest.who} waits {rest.until or 'for what is due'}, and nothing will end that: "
+            f"it is {self.calendar(self._now_us).isoformat()}, and {due}. {advice}"
+        )
+
+    # --- resting, for whatever waits -----------------------------------------------------------
+
+    def new_rest(self, who: str, *, moves: bool, until: str = "") -> Rest:
+        """Give the calling thread's next rest; *who* and *until* are for messages.
+
+        Raises:
+            FakeClosed: there is no time to be had any more.
+        """
+        if self._closed:
+            raise FakeClosed(f"{who}: this fake is closed, its time stands still. Take a new one.")
+        return Rest(who, counted=self._is_ours(), moves=moves, until=until)
+
+    def rest(self, rest: Rest) -> None:
+        """Park the calling thread, which holds the lock once, until *rest* is woken."""
+        self._parked.add(rest)
+        if rest.counted:
+            self._running -= 1
+        if rest.moves:
+            self._waiting.append(rest)
+        self._move()
+        self.lock.release()
+        try:
+            self._park(rest)
+        finally:
+            self.lock.acquire()
+        if rest.error is not None:
+            raise rest.error
+
+    def _park(self, rest: Rest) -> None:
+        if rest.moves or rest.counted or rest in self._settling:
+            rest.gate.acquire()
+            return
+        # Somebody else has to move time. Give that somebody a moment, not for ever.
+        seen = -1
+        while not rest.gate.acquire(timeout=_STALL_AFTER_S):
+            with self.lock:
+                if self._movements == seen and not rest.awake:
+                    self.wake(rest, self._stalled(rest))
+                seen = self._movements
+
+    def wake(self, rest: Rest, error: Exception | None = None) -> None:
+        """End *rest*, with *error* if there is one."""
+        if rest.awake:
+            return
+        rest.awake = True
+        rest.error = error
+        self._parked.discard(rest)
+        if rest.counted:
+            self._running += 1
+        if rest.moves:
+            self._waiting.remove(rest)
+        if rest in self._settling:
+            self._settling.remove(rest)
+        rest.gate.release()
+
+    # --- sleeping and waiting, for transports and pollers --------------------------------------
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for virtual time. A poller's sleep only lets others look; any other moves time."""
+        with self.lock:
+            ours = self._is_ours()
+            due_us = self._now_us + microseconds(seconds)
+            rest = self.new_rest(
+                threading.current_thread().name,
+                moves=self.autojump and not ours,
+                until=f"until {self.calendar(due_us).isoformat()}",
+            )
+            entry = self._agenda.add(due_us, "poll" if ours else "wake", lambda: self.wake(rest))
+            try:
+                self.rest(rest)
+            finally:
+                self.cancel(entry)
+
+    def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> None:
+        """Wait until *thread*, one of ours, has ended, or *timeout* virtual seconds are over."""
+        self.sync()
+        with self.lock:
+            if thread in self._ended or thread not in self._threads:
+                return
+            rest = self.new_rest(
+                threading.current_thread().name, moves=self.autojump, until=f"for {who}"
+            )
+            entry = None
+            if timeout is not None:
+                due_us = self._now_us + microseconds(max(timeout, 0), what="timeout")
+                entry = self._agenda.add(due_us, "wake", lambda: self.wake(rest), rank=1)
+            self._awaited.setdefault(thread, []).append(rest)
+            try:
+                self.rest(rest)
+            finally:
+                if entry is not None:
+                    self.cancel(entry)
+
+    # --- threads of ours -----------------------------------------------------------------------
+
+    def expect_thread(self) -> None:
+        """Count a polling thread that is about to start."""
+        with self.lock:
+            if self._closed:
+                raise FakeClosed("this fake is closed; no operation can be followed any more.")
+            self._running += 1
+
+    def forget_expected(self) -> None:
+        """Take back ``expect_thread``: none was needed."""
+        with self.lock:
+            self._running -= 1
+            self._move()
+
+    @contextmanager
+    def our_thread(self) -> Iterator[None]:
+        """Be, for the calling thread, one of ours (announced by ``expect_thread``)."""
+        thread = threading.current_thread()
+        with self.lock:
+            self._threads.add(thread)
+            self._ours.yes = True
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._ours.yes = False
+                self._ended.add(thread)
+                self._threads.discard(thread)
+                for rest in self._awaited.pop(thread, ()):
+                    self.wake(rest)
+                self._running -= 1
+                self._move()
+
+    def settle(self) -> None:
+        """Wait, without moving time, until every thread of ours is at rest."""
+        with self.lock:
+            own = 1 if self._is_ours() else 0
+            if self._running <= own or self._closed:
+                return
+            rest = self.new_rest("settle", moves=False)
+            self._settling.append(rest)
+            self.rest(rest)
+
+    def has_ended(self, thread: threading.Thread) -> bool:
+        """Whether *thread* was ours and is over, or as good as over: then see it out."""
+        if thread not in self._ended:
+            return False
+        if thread is not threading.current_thread():
+            thread.join()
+        return True
+
+    def _is_ours(self) -> bool:
+        return getattr(self._ours, "yes", False)
+
+    # --- the outside's calendar ----------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Let time that was moved outside (a frozen clock's) pass here too.
+
+        The first freeze sets the calendar; from then on its movements are time passing.
+
+        Raises:
+            ValueError: the outside's time went back.
+        """
+        if self._closed:
+            return
+        with self.lock:
+            self._run_due()
+            outside_us = None if self._outside is None else self._outside.now_us()
+            if outside_us is None:
+                return
+            if not self._dated_outside:
+                self._dated_outside = True
+                self._origin_us = outside_us - self._now_us
+                return
+            target_us = outside_us - self._origin_us
+            if target_us == self._now_us:
+                return
+            if target_us < self._now_us:
+                raise ValueError(
+                    f"frozen time went back to {self.calendar(target_us).isoformat()}: "
+                    f"it was {self.calendar(self._now_us).isoformat()} already for the fake's "
+                    "virtual machines. Move it forward only, or take a fresh fake."
+                )
+            if self._running and not self._is_ours():
+                return  # another thread is in the middle of moving time
+            self._set_outside()  # what falls due on the way sees its own instant
+        self._pass_until(target_us)
+
+    def _set_outside(self) -> None:
+        if self._outside is not None and self._outside.now_us() is not None:
+            if not self._dated_outside:
+                self._dated_outside = True
+            self._outside.set_us(self._origin_us + self._now_us)
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def close(self) -> tuple[str, ...]:
+        """End everything that still waits, see our threads out, and name those that were left."""
+        with self.lock:
+            self._closed = True
+            left = tuple(self._threads)
+            for rest in tuple(self._parked):
+                self.wake(rest, FakeClosed(f"{rest.who}: the fake was closed while this waited."))
+        for end in self._at_close:
+            end()
+        for thread in left:
+            if thread is not threading.current_thread():
+                thread.join()
+        return tuple(thread.name for thread in left)
