@@ -1,0 +1,103 @@
+"""Azure's errors, as a table: a key of ours, the HTTP status, the code and the message.
+
+``gateway`` tells who answers: Azure Resource Manager's front door, or the compute resource
+provider behind it; their headers differ. Each row names its source: ``rec`` is a recorded answer,
+``seen`` an issue that quotes one, ``doc`` Microsoft's documentation, ``assumed`` our inference.
+"""
+
+# ruff: noqa: E501  rows are not wrapped: a table is read by column
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+
+class ArmError(Exception):
+    """An error as Azure Resource Manager answers it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        target: str | None = None,
+        details: Sequence[Mapping[str, str]] = (),
+        gateway: bool = False,
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.target = target
+        self.details = tuple(details)
+        self.gateway = gateway
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One kind of error."""
+
+    key: str
+    status: int
+    code: str
+    message: str
+    gateway: bool
+    source: str
+
+
+# fmt: off
+_ROWS: Final = (
+    #         key                      HTTP  code                                   message                                                        gateway  source
+    ErrorRow("no-such-vm",              404, "ResourceNotFound",                    "The Resource 'Microsoft.Compute/{type}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", True, "rec, n>200"),
+    ErrorRow("no-such-operation",       404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec for scale set instances; assumed here"),
+    ErrorRow("bad-subscription",        400, "InvalidSubscriptionId",               "The provided subscription identifier '{subscription}' is malformed or invalid.", True, "seen hashicorp/terraform-provider-azurerm#25954"),
+    ErrorRow("bad-group",               400, "InvalidResourceGroup",                "The provided resource group name '{group}' has these invalid characters: '{characters}'. The name can only be a letter, digit, '-', '.', '(', ')' or '_'.", True, "seen microsoft/microsoft-foundry-for-vscode#53"),
+    ErrorRow("name-ends-badly",         400, "InvalidResourceNameTrailingCharacters", "The provided resource name '{name}' has these invalid trailing characters: '{characters}'. The name can not end with characters: '. '.", True, "seen microsoft/vscode-azureappservice#1294"),
+    ErrorRow("bad-name",                400, "InvalidResourceName",                 "The provided resource name '{name}' has these invalid characters: '{characters}'. The name can not contain the characters: '<>%&:\\?/#'.", True, "assumed, after the form of its neighbours"),
+    ErrorRow("long-name",               400, "InvalidParameter",                    "The length of the virtual machine name '{name}' must be between 1 and 64 characters.", False, "doc: 1 to 64; text assumed"),
+    ErrorRow("no-api-version",          400, "MissingApiVersionParameter",          "The api-version query parameter (?api-version=) is required for all requests.", True, "seen cloudquery/cloudquery#6626"),
+    ErrorRow("bad-api-version",         400, "InvalidApiVersionParameter",          "The api-version '{version}' is invalid. The supported versions are '{versions}'.", True, "seen Azure/azure-sdk-for-python#4104"),
+    ErrorRow("unknown-api-version",     400, "NoRegisteredProviderFound",           "No registered resource provider found for location '{location}' and API version '{version}' for type '{type}'. The supported api-versions are '{versions}'. The supported locations are '{locations}'.", True, "seen Azure/azure-sdk-for-python#32029"),
+    ErrorRow("no-location",             400, "LocationRequired",                    "The location property is required for this definition.",      True,    "seen Azure/azure-rest-api-specs#35342"),
+    ErrorRow("unknown-location",        400, "LocationNotAvailableForResourceType", "The provided location '{location}' is not available for resource type 'Microsoft.Compute/virtualMachines'. List of available regions for the resource type is '{locations}'.", True, "seen Azure/azure-cli#14837"),
+    ErrorRow("other-location",          409, "InvalidResourceLocation",             "The resource '{name}' already exists in location '{old}' in resource group '{group}'. A resource with the same name cannot be created in location '{new}'. Please select a new resource name.", True, "seen Azure/azure-service-operator#784; status assumed"),
+    ErrorRow("bad-content",             400, "InvalidRequestContent",               "The request content was invalid and could not be deserialized: '{reason}'.", True, "seen Azure/azure-sdk-for-net#3487"),
+    ErrorRow("large-content",           413, "RequestContentTooLarge",              "The request content size exceeds the maximum size of 4 MB.",   True,    "seen Azure/bicep-registry-modules#2358"),
+    ErrorRow("bad-value",               400, "BadRequest",                          "{reason}",                                                    False,   "seen kubernetes-sigs/azuredisk-csi-driver#3045"),
+    ErrorRow("missing",                 400, "InvalidParameter",                    "Required parameter '{parameter}' is missing (null).",         False,   "rec; seen Azure/azure-powershell#4001"),
+    ErrorRow("bad-size",                400, "InvalidParameter",                    "The value {size} provided for the VM size is not valid. The valid sizes in the current region are: {sizes}. Find out more on the valid VM sizes in each region at https://aka.ms/azure-regions.", False, "seen sassoftware/viya4-iac-azure#116"),
+    ErrorRow("bad-linux-host",          400, "InvalidParameter",                    "Linux host name cannot exceed 64 characters in length or contain the following characters: ` ~ ! @ # $ % ^ & * ( ) = + _ [ ] {{ }} \\ | ; : ' \" , < > / ?.", False, "seen hashicorp/terraform-provider-azurerm#280"),
+    ErrorRow("bad-windows-host",        400, "InvalidParameter",                    "Windows computer name cannot be more than 15 characters long, be entirely numeric, or contain the following characters: ` ~ ! @ # $ % ^ & * ( ) = + _ [ ] {{ }} \\ | ; : . ' \" , < > / ?.", False, "doc"),
+    ErrorRow("same-lun",                400, "InvalidParameter",                    "A disk at LUN {lun} already exists.",                         False,   "doc"),
+    ErrorRow("bad-lun",                 400, "InvalidParameter",                    "The value '{lun}' of parameter 'dataDisk.lun' is out of range. Value '{lun}' must be between '0' and '63' inclusive.", False, "seen microsoft/lisa#692"),
+    ErrorRow("smaller-disk",            400, "BadRequest",                          "The disk {disk} cannot be resized down. Reducing disk/snapshot size is not supported in Azure to prevent data loss. If you do need to reduce the size of the disk, please create new snapshot/disks with the appropriate size. More information is available at https://aka.ms/AzureDisksFAQ.", False, "seen MicrosoftDocs/azure-docs#47704"),
+    ErrorRow("resize-while-allocated",  409, "Conflict",                            "Disk resizing is allowed only when creating a VM or when the VM is deallocated.", False, "doc"),
+    ErrorRow("immutable",               409, "PropertyChangeNotAllowed",            "Changing property '{property}' is not allowed.",              False,   "rec; seen Azure/azure-sdk-for-net#37285"),
+    ErrorRow("bad-expand",              400, "InvalidParameter",                    "The request URL is not valid.",                               False,   "seen Azure/azure-sdk-for-go#20576"),
+    ErrorRow("etag",                    412, "PreconditionFailed",                  "The condition '{condition}' in the request does not match the resource's entity tag '{etag}'.", False, "the SDK expects 412; text assumed"),
+    ErrorRow("no-method",               405, "MethodNotAllowed",                    "The requested resource does not support http method '{method}'.", False, "seen Azure/terraform-provider-azapi#936"),
+    ErrorRow("not-served",              501, "NotImplemented",                      "pytest-azurevm does not serve {operation} yet ({method} {path}). Nothing was changed. If your code needs it, ask for it on the project's issue tracker, naming this operation.", True, "our own"),
+)
+# fmt: on
+ERRORS: Final = {row.key: row for row in _ROWS}
+
+
+def arm_error(key: str, *, target: str | None = None, **facts: object) -> ArmError:
+    """Build the error of the row *key*, its message filled in with *facts*."""
+    row = ERRORS[key]
+    return ArmError(
+        row.status, row.code, row.message.format(**facts), target=target, gateway=row.gateway
+    )
+
+
+# An operation that a newer one pushed aside ends like this, in an HTTP 200 answer
+# [seen osbuild/osbuild-composer#1447, the newer of two texts].
+PREEMPTED: Final = (
+    "OperationPreempted",
+    "Operation execution has been preempted by a more recent operation.",
+)
+# Nobody has recorded a user's cancel of a VM operation; the text is assumed.
+CANCELED: Final = ("OperationCanceled", "The operation was canceled by its owner.")

@@ -1,0 +1,382 @@
+"""The lifecycle of a virtual machine, as a table.
+
+Everything that decides what a VM shows, and for how long, stands in this file; no other file knows
+a power state by name. The code below the tables only looks rows up.
+
+How to read a row of ``LIFECYCLE``: *operation*, of a VM of this *kind*, accepted in these power
+states: it passes through these views, each for its share of the seconds, and ends in this power
+state; the *goal* is what the VM is set to from then on. ``None`` is the absence of a power state
+(nothing is shown), ``SAME`` keeps what was there. A pair of seconds is the median and the 90th
+percentile of recorded operations. No row for a power state means refused: ``REFUSALS`` says how.
+
+A VM has three layers, which is why goal and power differ: what was asked for (the persisted model,
+with the goal power state), what really runs (the effective model and the power state), and what
+the guest reports (agent, operating system). A shutdown inside the guest changes the second alone.
+
+Witnesses: ``doc`` is "Virtual Machines Lifecycle and States", the page this package implements;
+``page`` is today's "States and billing status of Azure Virtual Machines"; ``rec`` is a recorded
+exchange with Azure (the test it comes from); ``err`` is Microsoft's list of VM error messages;
+``seen`` is an issue that quotes Azure's answer; ``assumed`` is our inference.
+"""
+
+# ruff: noqa: E501  rows are not wrapped: a table is read by column
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+PowerState: TypeAlias = Literal[
+    "starting", "running", "stopping", "stopped", "deallocating", "deallocated"
+]
+Provisioning: TypeAlias = Literal[
+    "creating",
+    "creating/osProvisioningInProgress",
+    "creating/osProvisioningComplete",
+    "updating",
+    "deleting",
+    "succeeded",
+    "failed",
+    "canceled",
+]
+Operation: TypeAlias = Literal[
+    "create", "update", "delete", "start", "power_off", "restart", "deallocate"
+]
+GuestEvent: TypeAlias = Literal["guest_shutdown", "guest_reboot", "guest_crash"]
+EditionName: TypeAlias = Literal["wire", "document"]
+Same: TypeAlias = Literal["same"]
+
+SAME: Final[Same] = "same"
+
+# What the model's ``properties.provisioningState`` says while the instance view says the key.
+# [rec] Creating stays through both OS provisioning substates (test_vm_create_no_wait).
+PROVISIONING_STATE: Final[dict[Provisioning, str]] = {
+    "creating": "Creating",
+    "creating/osProvisioningInProgress": "Creating",
+    "creating/osProvisioningComplete": "Creating",
+    "updating": "Updating",
+    "deleting": "Deleting",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "canceled": "Canceled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown during a share of an operation's seconds."""
+
+    share: float
+    provisioning: Provisioning | Same
+    power: PowerState | Same | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    operation: Operation | GuestEvent
+    kind: str  # the VM or the request it is about; "" fits all
+    accepted_in: tuple[PowerState | None, ...]
+    shows: tuple[Shown, ...]
+    ends_in: PowerState | Same | None
+    goal: PowerState | Same
+    seconds: tuple[float, float]  # median, 90th percentile
+    witness: str
+
+
+_ON: Final = ("running",)
+_OFF: Final = ("stopped",)
+_ALLOCATED: Final = ("running", "stopped", "starting", "stopping")
+_GONE: Final = ("deallocated",)
+_ANY: Final = (*_ALLOCATED, "deallocated")
+
+# The five views of a create, in order [rec test_vm_create_no_wait; doc "OS provisioning states"].
+# Shares are assumed, but for the first: 2.1 s of 27 passed before the disk was made [rec].
+_CREATING: Final = (
+    Shown(0.08, "creating", None),
+    Shown(0.12, "creating", "starting"),
+    Shown(0.20, "creating", "running"),
+    Shown(0.57, "creating/osProvisioningInProgress", "running"),
+    # "Short-lived ... unless VM has to install the extension" [doc]: their seconds come on top.
+    Shown(0.03, "creating/osProvisioningComplete", "running"),
+)
+_CREATING_SPECIALIZED: Final = (
+    Shown(0.10, "creating", None),
+    Shown(0.50, "creating", "starting"),
+    Shown(0.40, "creating", "running"),
+)
+
+# fmt: off
+LIFECYCLE: Final = (
+    #   operation         kind            accepted in                 passes through                                ends in        goal           seconds        witness
+    Row("create",         "Linux",        (None,),                    _CREATING,                                    "running",     "running",     (80, 147),     "doc; rec cli, n=201"),
+    Row("create",         "Windows",      (None,),                    _CREATING,                                    "running",     "running",     (94, 274),     "doc; rec, n=16; the slow figure is the 75th percentile"),
+    Row("create",         "specialized",  (None,),                    _CREATING_SPECIALIZED,                        "running",     "running",     (21, 65),      "doc: no OS provisioning substates; rec; the slow figure is the maximum"),
+    Row("update",         "PATCH",        _ANY,                       (Shown(1, "updating", SAME),),                SAME,          SAME,          (4.2, 8.5),    "rec, n=97"),
+    Row("update",         "Linux",        _ALLOCATED,                 (Shown(1, "updating", SAME),),                SAME,          SAME,          (11, 20.5),    "rec, n=107"),
+    Row("update",         "Windows",      _ALLOCATED,                 (Shown(1, "updating", SAME),),                SAME,          SAME,          (12, 20.5),    "rec; the slow figure is Linux's"),
+    Row("update",         "",             _GONE,                      (Shown(1, "updating", SAME),),                SAME,          SAME,          (1.7, 1.7),    "rec"),
+    Row("delete",         "",             _ON,                        (Shown(1, "deleting", SAME),),                None,          SAME,          (44, 282),     "doc; rec, n=50"),
+    Row("delete",         "",             _OFF,                       (Shown(1, "deleting", SAME),),                None,          SAME,          (44, 242),     "rec 37 to 242 s; the median is that of running VMs"),
+    Row("delete",         "",             _GONE,                      (Shown(1, "deleting", SAME),),                None,          SAME,          (5, 10.6),     "rec 0.3 to 10.6 s; the median is assumed"),
+    Row("delete",         "",             (None, "starting", "stopping", "deallocating"), (Shown(1, "deleting", SAME),), None,     SAME,          (44, 282),     "seen: a delete preempts; seconds assumed"),
+    Row("start",          "",             _ON,                        (),                                           SAME,          "running",     (0.1, 0.1),    "rec test_vm_metric_tail: succeeds at once, shows nothing"),
+    Row("start",          "",             _OFF,                       (Shown(1, "updating", "starting"),),          "running",     "running",     (8, 34),       "page; rec, n=8"),
+    Row("start",          "",             _GONE,                      (Shown(1, "updating", "starting"),),          "running",     "running",     (24, 80),      "page; rec, n=8"),
+    Row("power_off",      "",             _ON,                        (Shown(1, "updating", "stopping"),),          "stopped",     "stopped",     (9.5, 27),     "doc; rec, n=41"),
+    Row("power_off",      "",             _OFF,                       (),                                           SAME,          "stopped",     (0.1, 0.1),    "assumed: succeeds at once; makes a guest's shutdown the owner's"),
+    Row("restart",        "",             _ON,                        (Shown(1, "updating", "running"),),           "running",     "running",     (14, 21),      "doc: Restart falls under update; rec, n=10"),
+    Row("restart",        "set to run",   _OFF,                       (Shown(1, "updating", "starting"),),          "running",     "running",     (14, 21),      'err "running (or set to run)"; the view is assumed'),
+    Row("deallocate",     "",             _ON,                        (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (52, 463),     "doc; rec, n=96"),
+    Row("deallocate",     "",             _OFF,                       (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (46, 509),     "rec, n=7"),
+    Row("deallocate",     "",             (None, "starting"),         (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (52, 463),     "assumed: it preempts a create"),
+    Row("deallocate",     "",             _GONE,                      (),                                           SAME,          "deallocated", (0.1, 0.1),    "assumed: succeeds at once"),
+    Row("guest_shutdown", "",             _ON,                        (Shown(1, SAME, "stopping"),),                "stopped",     SAME,          (9.5, 27),     "doc; page; seconds as power_off, assumed"),
+    Row("guest_reboot",   "",             _ON,                        (Shown(1, SAME, SAME),),                      SAME,          SAME,          (30, 60),      "page: the platform sees it up throughout; seconds assumed"),
+    Row("guest_crash",    "",             _ON,                        (),                                           SAME,          SAME,          (0, 0),        "page: the platform sees it up; the agent falls silent"),
+)
+# fmt: on
+
+
+# How Azure refuses what has no row: the first that fits answers; texts [err], and HTTP 409 [seen]
+# for each.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an operation is not accepted."""
+
+    operations: tuple[Operation, ...]
+    power_states: tuple[PowerState | None, ...]
+    code: str
+    message: str
+    witness: str
+
+
+_POWER: Final = ("start", "power_off", "restart", "deallocate")
+
+REFUSALS: Final = (
+    Refusal(
+        ("power_off",),
+        ("deallocated", "deallocating"),
+        "OperationNotAllowed",
+        "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "
+        "marked to be deallocated.",
+        "seen hashicorp/terraform-provider-azurerm#28218",
+    ),
+    Refusal(
+        ("restart",),
+        ("stopped", "stopping", "deallocated", "deallocating"),
+        "OperationNotAllowed",
+        "The operation requires the VM to be running (or set to run).",
+        "seen PierreBeucher/cloudypad#69",
+    ),
+)
+BUSY: Final = Refusal(
+    _POWER,
+    (),
+    "OperationNotAllowed",
+    "An ongoing operation is changing power state of Virtual Machine {vm} to {target}. "
+    "Please perform operation {action} after some time.",
+    "err; which pairs it answers is assumed",
+)
+MARKED_FOR_DELETION: Final = Refusal(
+    ("create", "update", *_POWER),
+    (),
+    "OperationNotAllowed",
+    "Operation '{action}' is not allowed on VM '{vm}' since the VM is marked for deletion. You can "
+    "only retry the Delete operation (or wait for an ongoing one to complete).",
+    "seen sassoftware/viya4-iac-azure#140",
+)
+CONFLICT: Final = Refusal(
+    ("update",),
+    (),
+    "Conflict",
+    "The request failed due to conflict with a concurrent request. To resolve it, please refer to "
+    "https://aka.ms/activitylog to get more details on the conflicting requests.",
+    "seen Azure/azure-cli#15765; that it is these pairs is assumed",
+)
+
+# An operation that arrives while another is in flight. ``preempt``: the older one ends Canceled.
+# ``beside``: both go on, and the older one stays in view. ``follow``: both end together.
+Meeting: TypeAlias = Literal["preempt", "beside", "follow", "refuse", "conflict", "deleting"]
+
+# fmt: off
+MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meeting, str], ...]] = (
+    # in flight                     arriving                 what becomes of it  witness
+    (("delete",),                   ("delete",),             "follow",           'err "you can only retry the Delete operation"'),
+    (("delete",),                   ("create", "update", *_POWER), "deleting",   "err"),
+    (("create", "update", *_POWER), ("delete",),             "preempt",          "seen Azure/azure-sdk-for-java#1783 for create; by analogy for the rest"),
+    (("create",),                   ("update",),             "beside",           "rec: tags written during a create"),
+    (("create",),                   ("deallocate",),         "preempt",          "assumed"),
+    (("create",),                   ("start", "power_off", "restart"), "refuse", "assumed"),
+    (("update",),                   ("update", *_POWER),     "preempt",          "seen kubernetes-sigs/cloud-provider-azure#1356 for update; by analogy for the rest"),
+    (("deallocate",),               ("deallocate",),         "follow",           "assumed"),
+    (_POWER,                        _POWER,                  "refuse",           'err "An ongoing operation is changing power state"'),
+    (_POWER,                        ("update",),             "conflict",         "assumed"),
+)
+# fmt: on
+
+
+def rows(operation: Operation | GuestEvent) -> tuple[Row, ...]:
+    """Give the rows of *operation*, in the order of the table."""
+    return tuple(row for row in LIFECYCLE if row.operation == operation)
+
+
+def find_row(
+    operation: Operation | GuestEvent, power: PowerState | None, kinds: frozenset[str]
+) -> Row | None:
+    """Give the first row that fits, or ``None``: then the operation is refused."""
+    for row in _ROWS_BY_OPERATION[operation]:
+        if power in row.accepted_in and (not row.kind or row.kind in kinds):
+            return row
+    return None
+
+
+def find_refusal(operation: Operation, power: PowerState | None) -> Refusal:
+    """Say why *operation* is not accepted in *power*."""
+    for refusal in REFUSALS:
+        if operation in refusal.operations and power in refusal.power_states:
+            return refusal
+    return BUSY if operation in _POWER else CONFLICT
+
+
+def meet(in_flight: Operation, arriving: Operation) -> Meeting:
+    """Say what becomes of *arriving* while *in_flight* goes on."""
+    for olders, newers, meeting, _ in MEETINGS:
+        if in_flight in olders and arriving in newers:
+            return meeting
+    return "conflict"
+
+
+_ROWS_BY_OPERATION: Final = {row.operation: rows(row.operation) for row in LIFECYCLE}
+# Where an operation in flight is taking the VM, as the refusal names it.
+TARGETS: Final[dict[PowerState | None, str]] = {
+    None: "running",
+    "starting": "running",
+    "stopping": "stopped",
+    "deallocating": "deallocated",
+}
+
+
+# --- what is shown, edition by edition ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an instance view spells one provisioning state."""
+
+    code: str
+    level: str
+    display_status: str
+    timed: bool = False  # carries the time of completion
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One account of the truth: the document's, or that of recorded traffic and today's page."""
+
+    name: EditionName
+    provisioning: dict[Provisioning, Status]
+    names_the_error: bool  # failed/<code>, and the message
+    stopping_shows: Provisioning | Same  # while the guest shuts itself down
+    billing: dict[PowerState | None, tuple[str, ...]]
+
+
+_HARDWARE_AND_SOFTWARE: Final = ("hardware", "software")
+
+_WIRE: Final = Edition(
+    name="wire",
+    provisioning={
+        "creating": Status("ProvisioningState/creating", "Info", "Creating"),
+        "creating/osProvisioningInProgress": Status(
+            "ProvisioningState/creating/osProvisioningInProgress",
+            "Info",
+            "OS provisioning in progress",
+        ),
+        "creating/osProvisioningComplete": Status(
+            "ProvisioningState/creating/osProvisioningComplete", "Info", "OS provisioning complete"
+        ),
+        "updating": Status("ProvisioningState/updating", "Info", "Updating"),
+        "deleting": Status("ProvisioningState/deleting", "Info", "Deleting"),
+        "succeeded": Status("ProvisioningState/succeeded", "Info", "Provisioning succeeded", True),
+        "failed": Status("ProvisioningState/failed", "Error", "Provisioning failed", True),
+        # Assumed: no recording shows a canceled VM; after the form of the others.
+        "canceled": Status("ProvisioningState/canceled", "Info", "Provisioning canceled", True),
+    },
+    names_the_error=True,
+    stopping_shows=SAME,
+    # Today's page knows one class, "Billed", where the document has two [page]. That a stopped
+    # VM's software goes on costing is read from its saying nothing else [assumed].
+    billing={
+        None: (),
+        "starting": _HARDWARE_AND_SOFTWARE,
+        "running": _HARDWARE_AND_SOFTWARE,
+        "stopping": _HARDWARE_AND_SOFTWARE,
+        "stopped": _HARDWARE_AND_SOFTWARE,
+        "deallocating": (),
+        "deallocated": (),
+    },
+)
+_DOCUMENT: Final = Edition(
+    name="document",
+    provisioning={
+        **_WIRE.provisioning,
+        # The blank after the slash, on the page, is a slip [doc].
+        "creating/osProvisioningInProgress": Status(
+            "ProvisioningState/OSProvisioningInprogress", "Info", "OS Provisioning In progress"
+        ),
+        "creating/osProvisioningComplete": Status(
+            "ProvisioningState/OSProvisioningComplete", "Info", "OS Provisioning Complete"
+        ),
+        "failed": Status("ProvisioningState/failed", "Info", "Provisioning failed", True),
+    },
+    names_the_error=False,
+    stopping_shows="updating",  # "either stopped from client or guest OS" [doc]
+    billing={
+        None: (),
+        "starting": (),
+        "running": _HARDWARE_AND_SOFTWARE,
+        "stopping": _HARDWARE_AND_SOFTWARE,
+        "stopped": ("hardware",),
+        "deallocating": ("hardware",),
+        "deallocated": (),
+    },
+)
+EDITIONS: Final[dict[EditionName, Edition]] = {"wire": _WIRE, "document": _DOCUMENT}
+
+# Power states are spelled alike in both editions, and never carry a time [rec; doc].
+POWER_STATUS: Final[dict[PowerState, Status]] = {
+    power: Status(f"PowerState/{power}", "Info", f"VM {power}")
+    for power in ("starting", "running", "stopping", "stopped", "deallocating", "deallocated")
+}
+
+
+# --- what the guest reports --------------------------------------------------------------------
+
+# Seconds after which the agent reports. Ready 7 s after a create's end [rec test_vm_create_no_wait];
+# within 10 to 30 s, at the next look [rec]. Silence after a crash: assumed.
+AGENT_READY_AFTER_S: Final = 7.0
+AGENT_SILENT_AFTER_S: Final = 120.0
+
+# What an extension in a create request takes, one after the other [rec, n=90: median, 90th].
+EXTENSION_SECONDS: Final = (48.0, 159.0)
+
+
+def markdown() -> str:
+    """Give the table of operations as Markdown, for the documentation."""
+    lines = [
+        "| operation | of | accepted in | shows (share of its seconds) | ends in | set to | median s | slow s | witness |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in LIFECYCLE:
+        shows = "<br>".join(
+            f"{shown.provisioning} + {shown.power or 'no power state'} ({shown.share:.0%})"
+            for shown in row.shows
+        )
+        accepted = ", ".join(power or "absent" for power in row.accepted_in)
+        lines.append(
+            f"| {row.operation} | {row.kind or 'any'} | {accepted} | {shows or 'nothing'} "
+            f"| {row.ends_in or 'gone'} | {row.goal} | {row.seconds[0]:g} | {row.seconds[1]:g} "
+            f"| {row.witness} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,135 @@
+"""How long operations take: profiles, a test's own seconds, and jitter.
+
+The profiles are columns of the lifecycle table: ``typical`` takes the medians of recorded
+operations, ``slow`` their 90th percentiles, ``instant`` no time at all (every state is still
+passed through, in order).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from pytest_azurevm import _lifecycle
+from pytest_azurevm._agenda import microseconds
+
+Profile: TypeAlias = Literal["typical", "instant", "slow"]
+
+PROFILES: Final[tuple[str, ...]] = get_args(Profile)
+_TIMED: Final[tuple[str, ...]] = (
+    *get_args(_lifecycle.Operation),
+    *get_args(_lifecycle.GuestEvent),
+    "extension",
+)
+
+
+class Timing:
+    """The seconds that operations take. Tests hold it as ``fake.timing``.
+
+    Set one operation's seconds for every VM (``fake.timing.create = 300``), or for those whose
+    name matches (``fake.timing.set("start", 45, vm="web-*")``). What is set last wins. The
+    operations are create, update, delete, start, power_off, restart, deallocate, the guest events
+    guest_shutdown, guest_reboot and guest_crash, and extension: one extension of a create request.
+    """
+
+    create: float
+    update: float
+    delete: float
+    start: float
+    power_off: float
+    restart: float
+    deallocate: float
+    guest_shutdown: float
+    guest_reboot: float
+    guest_crash: float
+    extension: float
+
+    def __init__(self, profile: str = "typical", *, jitter: float = 0.0, seed: int = 0) -> None:
+        """Start from *profile*.
+
+        Args:
+            profile: ``"typical"``, ``"instant"`` or ``"slow"``.
+            jitter: sigma of the log-normal factor on each duration; 0 is none. Recorded durations
+                are skewed to the right, 0.5 is about their spread.
+            seed: where the jitter's chance starts from.
+        """
+        rules: list[tuple[str, str, float]] = []
+        chance = random.Random(f"timing {seed}")  # noqa: S311  reproducible, not secret
+        self.__dict__.update(_rules=rules, _chance=chance)
+        self.profile = profile
+        self.jitter = jitter
+
+    def set(self, operation: str, seconds: float, *, vm: str = "*") -> None:
+        """Let *operation* take *seconds* on VMs whose name matches *vm* (an fnmatch pattern).
+
+        Raises:
+            ValueError: there is no such operation, or the seconds are negative or not finite.
+            TypeError: the seconds are not a number.
+        """
+        if operation not in _TIMED:
+            raise ValueError(_unknown(operation))
+        microseconds(seconds, what=f"timing.{operation}")
+        rules: list[tuple[str, str, float]] = self.__dict__["_rules"]
+        rules.append((operation, vm.lower(), float(seconds)))
+
+    def duration_us(self, row: _lifecycle.Row, vm_name: str) -> int:
+        """Give the duration of one operation, jitter included, in microseconds."""
+        return self._draw_us(row.operation, row.seconds, vm_name)
+
+    def extension_us(self, vm_name: str) -> int:
+        """Give the duration of one extension's installation, in microseconds."""
+        return self._draw_us("extension", _lifecycle.EXTENSION_SECONDS, vm_name)
+
+    def agent_us(self, seconds: float) -> int:
+        """Give the time that the guest agent takes, which ``instant`` makes none."""
+        return 0 if self.profile == "instant" else microseconds(seconds)
+
+    def _draw_us(self, operation: str, recorded: tuple[float, float], vm_name: str) -> int:
+        seconds = self._of_profile(recorded)
+        for ruled, pattern, ruled_seconds in reversed(self.__dict__["_rules"]):
+            if ruled == operation and fnmatchcase(vm_name.lower(), pattern):
+                seconds = ruled_seconds
+                break
+        if self.jitter:
+            chance: random.Random = self.__dict__["_chance"]
+            seconds *= math.exp(chance.gauss(0.0, self.jitter))
+        return microseconds(seconds)
+
+    def __getattr__(self, name: str) -> float:
+        if name not in _TIMED:
+            raise AttributeError(_unknown(name))
+        for ruled, pattern, seconds in reversed(self.__dict__["_rules"]):
+            if ruled == name and pattern == "*":
+                return float(seconds)
+        if name == "extension":
+            recorded = _lifecycle.EXTENSION_SECONDS
+        else:
+            recorded = next(row.seconds for row in _lifecycle.LIFECYCLE if row.operation == name)
+        return self._of_profile(recorded)
+
+    def _of_profile(self, recorded: tuple[float, float]) -> float:
+        return {"typical": recorded[0], "slow": recorded[1], "instant": 0.0}[self.profile]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "profile":
+            if value not in PROFILES:
+                raise ValueError(f"timing {value!r} is not one of {', '.join(PROFILES)}")
+            object.__setattr__(self, name, value)
+        elif name == "jitter":
+            microseconds(value, what="jitter")
+            object.__setattr__(self, name, value)
+        elif name in _TIMED:
+            self.set(name, value)
+        else:
+            raise AttributeError(_unknown(name))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Timing {self.profile}, {len(self.__dict__['_rules'])} set, jitter {self.jitter:g}>"
+        )
+
+
+def _unknown(operation: str) -> str:
+    return f"timing knows no {operation!r}; it knows {', '.join(_TIMED)}, profile and jitter"
