@@ -1,0 +1,94 @@
+"""What the engine remembers: a virtual machine in its three layers, and its operations.
+
+Plain records without behaviour; ``_compute`` alone writes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+from pytest_azurevm import _lifecycle as table
+from pytest_azurevm._agenda import Entry
+from pytest_azurevm._lifecycle import Operation, PowerState, Provisioning
+from pytest_azurevm._vm_form import Json
+
+OperationStatus: TypeAlias = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
+AgentReport: TypeAlias = Literal["absent", "not populated", "ready", "unresponsive"]
+
+
+class Change(NamedTuple):
+    """One line of a VM's history: from this instant on, this is what is shown, and why."""
+
+    at_us: int
+    power: PowerState | None
+    provisioning: Provisioning
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an accepted operation ends, other than well. It leaves the VM in *power*."""
+
+    code: str
+    message: str
+    power: PowerState | table.Same | None = table.SAME
+
+
+@dataclass(slots=True, eq=False)
+class OperationRecord:
+    """A long-running operation, in flight or over."""
+
+    operation_id: str
+    operation: Operation
+    vm: VirtualMachine
+    started_us: int
+    ended_us: int | None = None
+    status: OperationStatus = "InProgress"
+    error: tuple[str, str] | None = None
+    polled: bool = False  # a client has looked at it once
+    due: list[Entry] = field(default_factory=list)
+    followers: list[OperationRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class VirtualMachine:
+    """A virtual machine: its persisted model, what really runs, what the guest reports."""
+
+    subscription_id: str
+    resource_group: str
+    name: str
+    location: str
+    sequence: int
+    created_us: int
+    model: Json
+    effective_model: Json | None = None
+    goal: PowerState = "running"
+    power: PowerState | None = None
+    provisioning: Provisioning = "creating"
+    provisioned_us: int = 0
+    failure: tuple[str, str] | None = None
+    disks_made_us: int | None = None
+    agent: AgentReport = "absent"
+    agent_us: int = 0
+    guest_known: bool = False  # the guest has told its name and system
+    operation: OperationRecord | None = None
+    guest_due: list[Entry] = field(default_factory=list)
+    history: list[Change] = field(default_factory=list)
+    version: int = 1
+    deleted_us: int | None = None
+
+    @property
+    def resource_id(self) -> str:
+        """The full resource ID, spelled as at creation."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.Compute/virtualMachines/{self.name}"
+        )
+
+    def disk_id(self, disk_name: str) -> str:
+        """Give the resource ID of a managed disk in the VM's group."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.Compute/disks/{disk_name}"
+        )

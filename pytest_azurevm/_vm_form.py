@@ -1,0 +1,151 @@
+"""The form of a virtual machine's body: known names, fitting types, a name and a place.
+
+What can be judged at the door without knowing any virtual machine. Whatever is wrong is an
+``ArmError``, and nothing has changed yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._vm_schema import VIRTUAL_MACHINE, Member
+
+Json: TypeAlias = dict[str, Any]
+
+# Public Azure's regions, as the names that ARM takes [doc: az account list-locations].
+LOCATIONS: Final = tuple(
+    "asia asiapacific australia australiacentral australiacentral2 australiaeast "
+    "australiasoutheast austriaeast belgiumcentral brazil brazilsouth brazilsoutheast canada "
+    "canadacentral canadaeast centralindia centralus centraluseuap chilecentral eastasia eastus "
+    "eastus2 eastus2euap europe francecentral francesouth germanynorth germanywestcentral india "
+    "indonesiacentral israelcentral italynorth japaneast japanwest koreacentral koreasouth "
+    "malaysiawest mexicocentral newzealandnorth northcentralus northeurope norwayeast norwaywest "
+    "polandcentral qatarcentral southafricanorth southafricawest southcentralus southeastasia "
+    "southindia spaincentral swedencentral swedensouth switzerlandnorth switzerlandwest uaecentral "
+    "uaenorth uk uksouth ukwest usgovarizona usgovtexas usgovvirginia chinaeast chinaeast2 "
+    "chinaeast3 chinanorth chinanorth2 chinanorth3 westcentralus westeurope westindia westus "
+    "westus2 westus3".split()
+)
+
+
+def checked(body: Any, text: str = "") -> Json:
+    """Judge the form of a VM's body, and give it with ARM's spelling. *text* is its source.
+
+    Names and choices are taken in any case; what only the service sets is left out.
+
+    Raises:
+        ArmError: ``InvalidRequestContent``: no object, or a member that ARM does not know;
+            ``BadRequest``: a value that does not fit.
+    """
+    if not isinstance(body, dict):
+        raise arm_error(
+            "bad-content",
+            reason="Error converting the request body to type 'ResourceDefinition'. Path '', "
+            f"line 1, position {len(text)}.",
+        )
+    read: Json = _read(VIRTUAL_MACHINE, body, "", text)
+    return read
+
+
+def _read(kind: Any, value: Any, path: str, text: str) -> Any:
+    if value is None or kind == "any":
+        return value
+    if isinstance(kind, dict) and isinstance(value, dict):
+        if "*" in kind:
+            return {
+                key: _read(kind["*"], item, f"{path}.{key}", text) for key, item in value.items()
+            }
+        members = ((_member(kind, name, path, text), item) for name, item in value.items())
+        return {
+            member.name: _read(member.kind, item, f"{path}.{member.name}".lstrip("."), text)
+            for member, item in members
+            if member.flag != "ro" or member.name in _ASKED_AT_CREATION
+        }
+    if isinstance(kind, list) and isinstance(value, list):
+        return [_read(kind[0], item, f"{path}[{i}]", text) for i, item in enumerate(value)]
+    if isinstance(kind, tuple) and isinstance(value, str):
+        for choice in kind:
+            if choice.lower().replace(" ", "") == value.lower().replace(" ", ""):
+                return choice
+    elif kind == "map" and isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(item, str | None):
+                raise _unfit(item, f"{path}.{key}", text)
+        return value
+    elif isinstance(value, _SCALARS.get(kind, ()) if isinstance(kind, str) else ()) and (
+        kind == "bool" or not isinstance(value, bool)
+    ):
+        return value
+    raise _unfit(value, path, text)
+
+
+# Read-only in the SDK's models, yet part of what a create may ask for: extensions, by name.
+_ASKED_AT_CREATION: Final = ("resources", "name")
+_SCALARS: Final[dict[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "datetime": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+}
+
+
+def _member(kind: Any, name: str, path: str, text: str) -> Member:
+    found: Member | None = kind.get(name.lower())
+    if found is not None:
+        return found
+    owner = path.rpartition(".")[2].partition("[")[0] or "ResourceDefinition"
+    raise arm_error(
+        "bad-content",
+        reason=f"Could not find member '{name}' on object of type "
+        f"'{owner[0].upper()}{owner[1:]}'. Path '{f'{path}.{name}'.lstrip('.')}', "
+        f"{_place(name, text)}.",
+    )
+
+
+def _unfit(value: Any, path: str, text: str) -> ArmError:
+    shown = f'"{value}"' if isinstance(value, str) else type(value).__name__
+    name = path.rpartition(".")[2].partition("[")[0]
+    reason = (
+        f"Error converting value {shown} to type '{name[:1].upper()}{name[1:]}'. "
+        f"Path '{path}', {_place(name, text)}."
+    )
+    if path.startswith("properties"):
+        return arm_error("bad-value", target=f"vm.{path}", reason=reason)
+    return arm_error("bad-content", reason=reason)
+
+
+def _place(name: str, text: str) -> str:
+    before = text[: text.find(f'"{name}"') + len(name) + 2] if f'"{name}"' in text else ""
+    return f"line {before.count(chr(10)) + 1}, position {len(before) - before.rfind(chr(10)) - 1}"
+
+
+def checked_name(name: str) -> None:
+    """Judge a VM's name.
+
+    Raises:
+        ArmError: it is too long, holds forbidden characters, or ends badly.
+    """
+    bad = "".join(sorted({char for char in name if char in "<>%&:\\?/#" or ord(char) < 32}))
+    if bad:
+        raise arm_error("bad-name", name=name, characters=bad)
+    if name[-1:] in (".", " "):
+        raise arm_error("name-ends-badly", name=name, characters=name[-1])
+    if not 1 <= len(name) <= 64:
+        raise arm_error("long-name", name=name, target="vmName")
+
+
+def checked_location(body: Json) -> str:
+    """Give the body's location, as Azure spells it.
+
+    Raises:
+        ArmError: there is none, or Azure knows none of that name.
+    """
+    location = body.get("location")
+    if not location:
+        raise arm_error("no-location")
+    spelled = str(location).replace(" ", "").lower()
+    if spelled not in LOCATIONS:
+        raise arm_error("unknown-location", location=location, locations=",".join(LOCATIONS))
+    return spelled
