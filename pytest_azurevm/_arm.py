@@ -1,0 +1,452 @@
+"""Azure Resource Manager in-process: requests as data in, responses as data out.
+
+HTTP ends here. A request is routed, its api-version and body are judged, the engine is asked, and
+the answer is dressed as Azure dresses it: status, headers that drive polling, error envelope,
+paging. What is not served is answered so, by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+from pytest_azurevm import _resources as resources
+from pytest_azurevm import _throttling as throttling
+from pytest_azurevm._api_versions import checked_version
+from pytest_azurevm._calls import Call, Calls
+from pytest_azurevm._compute import ACTIONS, Compute
+from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._http import (
+    Answer,
+    Exchange,
+    Request,
+    Response,
+    body_of,
+    dressed,
+    error_answer,
+    exchange_of,
+)
+from pytest_azurevm._lifecycle import Operation
+from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._vm_form import Json
+
+PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
+_PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
+
+
+@dataclass(frozen=True, slots=True)
+class Lro:
+    """How a long-running operation is answered and polled."""
+
+    status: int
+    location: bool  # a Location header, besides Azure-AsyncOperation
+    retry_after: int | None
+    polls: tuple[int | None, int | None]  # Retry-After of the first look, and of later ones
+    policy: throttling.Policy
+
+
+# [rec: status and headers, n in the hundreds; Retry-After libraries-for-net and service-operator].
+# A create's first look gives an estimate, most often 35 or 70. A PUT or PATCH has no Location.
+_LRO: Final[dict[Operation, Lro]] = {
+    "create": Lro(201, False, 10, (35, 30), throttling.PUT),
+    "update": Lro(200, False, None, (None, None), throttling.PUT),
+    "delete": Lro(202, True, 10, (30, 30), throttling.DELETE),
+    "start": Lro(202, True, 10, (9, None), throttling.UPDATE),
+    "power_off": Lro(202, True, None, (None, None), throttling.UPDATE),
+    "restart": Lro(202, True, None, (None, None), throttling.UPDATE),
+    "deallocate": Lro(202, True, 10, (36, None), throttling.DELETE),
+}
+_POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
+_POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
+_VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
+
+
+class Arm:
+    """The front door. ``handle`` answers one request, and never moves time."""
+
+    def __init__(self, compute: Compute) -> None:
+        self.calls = Calls()
+        self._compute = compute
+        self._clock = compute.clock
+        self._buckets = throttling.Buckets()
+
+    def handle(self, request: Request) -> Response:
+        """Answer *request* at this instant."""
+        self._clock.sync()
+        with self._clock.lock:
+            exchange = exchange_of(request)
+            try:
+                answer, error_code = self._route(exchange), None
+            except ArmError as error:
+                answer, error_code = error_answer(error), error.code
+            exchange.response_body = answer.body
+            self._note(exchange, answer.status, error_code)
+            now = self._clock.calendar(self._clock.now_us)
+            return dressed(answer, number=len(self.calls), now=now)
+
+    # --- routes --------------------------------------------------------------------------------
+
+    def _route(self, exchange: Exchange) -> Answer:
+        segments, lowered = exchange.segments, exchange.lowered
+        method = exchange.request.method.upper()
+        if len(segments) < 2 or lowered[0] != "subscriptions":
+            raise self._not_served(exchange, "tenant level")
+        subscription = segments[1]
+        rest = lowered[2:]
+        if len(rest) >= 5 and rest[0] == "resourcegroups" and (*rest[2:5],) == _VM_TYPE_SEGMENTS:
+            self._judge_scope(exchange, subscription, group=segments[3])
+            return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
+        if len(rest) == 3 and (*rest,) == _VM_TYPE_SEGMENTS:
+            exchange.operation = "list_all"
+            self._judge_scope(exchange, subscription)
+            _only(method, "GET")
+            return self._list(exchange, subscription)
+        if len(rest) >= 4 and (*rest[:3],) == (*_VM_TYPE_SEGMENTS[:2], "locations"):
+            return self._route_location(exchange, method, subscription, segments[5:])
+        raise self._not_served(exchange, _type_named(segments))
+
+    def _route_vm(
+        self, exchange: Exchange, method: str, subscription: str, group: str, path: list[str]
+    ) -> Answer:
+        if not path:
+            exchange.operation = "list"
+            _only(method, "GET")
+            folded = group.lower()
+            return self._list(
+                exchange, subscription, lambda vm: vm.resource_group.lower() == folded
+            )
+        name = exchange.vm_name = path[0]
+        vm = self._compute.find(subscription, group, name)
+        if len(path) == 1:
+            if method == "PUT":
+                return self._put(exchange, subscription, group, name, vm)
+            if method == "PATCH":
+                exchange.operation = "update"
+                return self._patch(exchange, group, name, vm)
+            if method == "DELETE":
+                exchange.operation = "delete"
+                return self._delete(exchange, vm)
+            exchange.operation = "get"
+            _only(method, "GET")
+            return self._get(exchange, _existing(vm, group, name))
+        action = path[1].lower()
+        if len(path) == 2 and action == "instanceview":
+            exchange.operation = "instance_view"
+            _only(method, "GET")
+            return self._instance_view(exchange, _existing(vm, group, name))
+        if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
+            operation = _POWER_ACTIONS[action]
+            exchange.operation = operation
+            record = self._compute.act(_existing(vm, group, name), operation)
+            return self._accepted(exchange, record)
+        raise self._not_served(exchange, f"{resources.VM_TYPE}/{'/'.join(path[1::2])}")
+
+    def _route_location(
+        self, exchange: Exchange, method: str, subscription: str, path: list[str]
+    ) -> Answer:
+        what = path[1].lower() if len(path) > 1 else ""
+        if what == "virtualmachines" and len(path) == 2:
+            exchange.operation = "list_by_location"
+            self._judge_scope(exchange, subscription)
+            _only(method, "GET")
+            location = path[0].lower()
+            return self._list(exchange, subscription, lambda vm: vm.location == location)
+        if what == "operations" and len(path) == 3:
+            exchange.operation = "poll"
+            self._judge_scope(exchange, subscription)
+            _only(method, "GET")
+            return self._poll(exchange, path[2])
+        raise self._not_served(exchange, _type_named(exchange.segments))
+
+    def _judge_scope(self, exchange: Exchange, subscription: str, group: str | None = None) -> None:
+        """Judge what every request carries: api-version, subscription, group."""
+        version = exchange.query.get("api-version", "")
+        exchange.api_version = checked_version(version, exchange.query.get("location", ""))
+        try:
+            UUID(subscription)
+        except ValueError:
+            raise arm_error("bad-subscription", subscription=subscription) from None
+        if group is not None:
+            bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
+            if bad or group.endswith(".") or len(group) > 90:
+                raise arm_error("bad-group", group=group, characters=bad or group[90:] or ".")
+
+    def _not_served(self, exchange: Exchange, what: str) -> ArmError:
+        method = exchange.request.method.upper()
+        verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(method)
+        return arm_error(
+            "not-served",
+            operation=f"{what}/{verb or 'action'}",
+            method=method,
+            path="/" + "/".join(exchange.segments),
+        )
+
+    # --- operations ----------------------------------------------------------------------------
+
+    def _put(
+        self,
+        exchange: Exchange,
+        subscription: str,
+        group: str,
+        name: str,
+        vm: VirtualMachine | None,
+    ) -> Answer:
+        exchange.operation = "create" if vm is None else "update"
+        body = body_of(exchange)
+        self._judge_etag(exchange, vm)
+        if vm is None:
+            record = self._compute.create(subscription, group, name, body)
+            return self._accepted(exchange, record, shown="Creating")
+        return self._accepted(exchange, self._compute.put(vm, body), shown="Updating")
+
+    def _patch(
+        self, exchange: Exchange, group: str, name: str, vm: VirtualMachine | None
+    ) -> Answer:
+        vm = _existing(vm, group, name)
+        body = body_of(exchange)
+        self._judge_etag(exchange, vm)
+        return self._accepted(exchange, self._compute.patch(vm, body), shown="Updating")
+
+    def _delete(self, exchange: Exchange, vm: VirtualMachine | None) -> Answer:
+        if vm is None:
+            return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
+        return self._accepted(exchange, self._compute.act(vm, "delete"))
+
+    def _get(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
+        wanted = self._expanded(exchange, ("instanceview", "userdata", "resiliencyview"))
+        body = self._vm_body(
+            exchange,
+            vm,
+            instance_view_wanted="instanceview" in wanted,
+            user_data_wanted="userdata" in wanted,
+        )
+        return Answer(200, body, self._counted(throttling.LOW_COST_GET, vm))
+
+    def _instance_view(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
+        view = resources.instance_view(
+            vm,
+            edition=self._compute.edition,
+            calendar=self._clock.calendar,
+            api_version=exchange.api_version,
+        )
+        return Answer(200, view, self._counted(throttling.LOW_COST_GET, vm))
+
+    def _list(
+        self,
+        exchange: Exchange,
+        subscription: str,
+        belongs: Callable[[VirtualMachine], bool] | None = None,
+    ) -> Answer:
+        wanted = self._expanded(exchange, ("instanceview",))
+        status_only = exchange.query.get("statusOnly", "false").lower() == "true"
+        after = self._skip_token(exchange)
+        folded = subscription.lower()
+        scale_set = _scale_set_filter(exchange)
+        found: Iterator[VirtualMachine] = (
+            vm
+            for vm in self._compute.after(after)
+            if vm.subscription_id.lower() == folded
+            and (belongs is None or belongs(vm))
+            and (scale_set is None or _scale_set_of(vm) == scale_set)
+        )
+        page = list(islice(found, PAGE_SIZE + 1))
+        body: Json = {
+            "value": [
+                self._vm_body(
+                    exchange,
+                    vm,
+                    instance_view_wanted=status_only or "instanceview" in wanted,
+                    in_list=True,
+                    in_subscription_list=exchange.operation != "list",
+                )
+                for vm in page[:PAGE_SIZE]
+            ]
+        }
+        if len(page) > PAGE_SIZE:
+            query = {**exchange.query, "$skiptoken": str(page[PAGE_SIZE - 1].sequence)}
+            body["nextLink"] = f"{exchange.base}{_path(exchange)}?" + "&".join(
+                f"{quote(key, safe='$')}={quote(value)}" for key, value in query.items()
+            )
+        headers = {
+            "x-ms-ratelimit-remaining-resource": self._buckets.draw(
+                throttling.HIGH_COST_GET, folded, folded, self._clock.now_us
+            )
+        }
+        return Answer(200, body, headers)
+
+    def _poll(self, exchange: Exchange, operation_id: str) -> Answer:
+        record = self._compute.find_operation(operation_id)
+        if record is None:
+            raise arm_error("no-such-operation")
+        vm = record.vm
+        exchange.vm_name = vm.name
+        headers = {
+            "x-ms-ratelimit-remaining-resource": self._buckets.draw(
+                throttling.GET_OPERATION,
+                f"{vm.subscription_id}/{vm.location}".lower(),
+                record.operation_id,
+                self._clock.now_us,
+            )
+        }
+        if exchange.query.get("monitor", "").lower() == "true":
+            return self._monitor(exchange, record, headers)
+        if record.ended_us is None:
+            first, later = _LRO[record.operation].polls
+            retry_after = later if record.polled else first
+            record.polled = True
+            if retry_after is not None:
+                headers["Retry-After"] = str(retry_after)
+        return Answer(200, resources.operation_body(record, self._clock.calendar), headers)
+
+    def _monitor(
+        self, exchange: Exchange, record: OperationRecord, headers: dict[str, str]
+    ) -> Answer:
+        """Answer the ``Location`` URL: 202 with itself, at the end 200, both empty [rec]."""
+        if record.ended_us is None:
+            headers["Location"] = self._operation_url(exchange, record, monitor=True)
+            return Answer(202, None, headers)
+        if record.error is not None:  # a failed one's answer was never recorded [assumed]
+            raise ArmError(409, *record.error)
+        return Answer(200, None, headers)
+
+    def _accepted(
+        self, exchange: Exchange, record: OperationRecord, *, shown: str | None = None
+    ) -> Answer:
+        """Answer a request that began a long-running operation."""
+        lro = _LRO[record.operation]
+        patch = exchange.request.method.upper() == "PATCH"
+        headers = {
+            "Azure-AsyncOperation": self._operation_url(exchange, record),
+            "Azure-AsyncNotification": "Enabled",
+        }
+        if lro.location:
+            headers["Location"] = self._operation_url(exchange, record, monitor=True)
+        if lro.retry_after is not None:
+            headers["Retry-After"] = str(lro.retry_after)
+        policy = throttling.UPDATE if patch else lro.policy
+        headers |= self._counted(policy, record.vm)
+        body = None
+        if shown is not None:
+            body = self._vm_body(exchange, record.vm, provisioning_state=shown)
+        return Answer(lro.status, body, headers, request_id=record.operation_id)
+
+    # --- parts of requests ---------------------------------------------------------------------
+
+    def _judge_etag(self, exchange: Exchange, vm: VirtualMachine | None) -> None:
+        headers = {name.lower(): value for name, value in exchange.request.headers.items()}
+        for name in ("if-match", "if-none-match"):
+            condition = headers.get(name)
+            if condition is None:
+                continue
+            present = vm is not None and condition in ("*", resources.etag(vm))
+            if present != (name == "if-match"):
+                tag = resources.etag(vm) if vm is not None else ""
+                raise arm_error("etag", condition=condition, etag=tag)
+
+    def _expanded(self, exchange: Exchange, known: tuple[str, ...]) -> frozenset[str]:
+        asked = exchange.query.get("$expand", "")
+        wanted = frozenset(part.strip().lower() for part in asked.split(",") if part.strip())
+        if wanted - set(known):
+            raise arm_error("bad-expand", target="$expand")
+        return wanted
+
+    def _skip_token(self, exchange: Exchange) -> int:
+        token = exchange.query.get("$skiptoken", "0")
+        if not token.isdigit():
+            raise arm_error("bad-expand", target="$skiptoken")
+        return int(token)
+
+    # --- parts of answers ----------------------------------------------------------------------
+
+    def _vm_body(self, exchange: Exchange, vm: VirtualMachine, **wanted: Any) -> Json:
+        return resources.vm_body(
+            vm,
+            edition=self._compute.edition,
+            calendar=self._clock.calendar,
+            api_version=exchange.api_version,
+            **wanted,
+        )
+
+    def _operation_url(
+        self, exchange: Exchange, record: OperationRecord, *, monitor: bool = False
+    ) -> str:
+        vm = record.vm
+        partition = uuid5(_PARTITIONS, f"{vm.subscription_id}/{vm.location}".lower())
+        return (
+            f"{exchange.base}/subscriptions/{vm.subscription_id}/providers/Microsoft.Compute"
+            f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
+            f"{'&monitor=true' if monitor else ''}&api-version={exchange.api_version}"
+        )
+
+    def _counted(self, policy: throttling.Policy, vm: VirtualMachine) -> dict[str, str]:
+        region = f"{vm.subscription_id}/{vm.location}".lower()
+        resource = vm.resource_id.lower()
+        remaining = self._buckets.draw(policy, region, resource, self._clock.now_us)
+        return {"x-ms-ratelimit-remaining-resource": remaining}
+
+    def _note(self, exchange: Exchange, status: int, error_code: str | None) -> None:
+        self.calls.note(
+            Call(
+                operation=exchange.operation,
+                method=exchange.request.method.upper(),
+                url=exchange.request.url,
+                vm=exchange.vm_name,
+                status=status,
+                error_code=error_code,
+                at=self._clock.calendar(self._clock.now_us),
+                request_body=exchange.request_body,
+                response_body=exchange.response_body,
+            )
+        )
+
+
+def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachine:
+    if vm is None:
+        # Type and names are printed as in the request [rec].
+        raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
+    return vm
+
+
+def _only(method: str, allowed: str) -> None:
+    if method != allowed:
+        raise arm_error("no-method", method=method)
+
+
+def _type_named(segments: list[str]) -> str:
+    """Give the resource type that a path is about."""
+    folded = [segment.lower() for segment in segments]
+    if "providers" not in folded:
+        return "Microsoft.Resources/" + "/".join(segments[::2])
+    after = segments[folded.index("providers") + 1 :]
+    return "/".join([*after[:1], *after[1::2]])
+
+
+def _path(exchange: Exchange) -> str:
+    return "/" + "/".join(quote(segment) for segment in exchange.segments)
+
+
+_SCALE_SET_FILTER: Final = re.compile(
+    r"\s*'?virtualMachineScaleSet/id'?\s+eq\s+'?([^']+?)'?\s*", re.IGNORECASE
+)
+
+
+def _scale_set_filter(exchange: Exchange) -> str | None:
+    """Read the one filter that lists of VMs take [spec; rec test_vm_list_filter]."""
+    asked = exchange.query.get("$filter")
+    if not asked:
+        return None
+    match = _SCALE_SET_FILTER.fullmatch(asked)
+    if match is None:
+        raise arm_error("bad-expand", target="$filter")
+    return match[1].lower()
+
+
+def _scale_set_of(vm: VirtualMachine) -> str | None:
+    scale_set = vm.model["properties"].get("virtualMachineScaleSet") or {}
+    found: str | None = scale_set.get("id")
+    return found.lower() if found else None

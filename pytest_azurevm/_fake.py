@@ -1,0 +1,350 @@
+"""The fake as a test holds it: the parts put together, and views of what they hold."""
+
+from __future__ import annotations
+
+import datetime as _dt
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from pytest_azurevm import _vm_model as models
+from pytest_azurevm._arm import Arm
+from pytest_azurevm._billing import Bill, bill
+from pytest_azurevm._calls import Calls
+from pytest_azurevm._clock import Clock, FakeClosed
+from pytest_azurevm._compute import Compute
+from pytest_azurevm._errors import ArmError
+from pytest_azurevm._fake_vm import FakeVM
+from pytest_azurevm._frozen import FrozenTime
+from pytest_azurevm._lifecycle import EDITIONS, PowerState
+from pytest_azurevm._loops import Loops
+from pytest_azurevm._timing import Timing
+from pytest_azurevm._vm_form import Json, checked
+
+if TYPE_CHECKING:
+    from azure.mgmt.compute import ComputeManagementClient
+    from azure.mgmt.compute.aio import ComputeManagementClient as AsyncComputeManagementClient
+
+SUBSCRIPTION_ID: Final = "00000000-0000-4000-8000-000000000001"
+TENANT_ID: Final = "00000000-0000-4000-8000-000000000002"
+START: Final = "2026-01-01T00:00:00Z"
+_SETTLED: Final = ("running", "stopped", "deallocated")
+_IMAGES: Final = {
+    "Linux": {
+        "publisher": "Canonical",
+        "offer": "0001-com-ubuntu-server-jammy",
+        "sku": "22_04-lts-gen2",
+        "version": "latest",
+    },
+    "Windows": {
+        "publisher": "MicrosoftWindowsServer",
+        "offer": "WindowsServer",
+        "sku": "2022-datacenter-g2",
+        "version": "latest",
+    },
+}
+
+
+class FakeCompute:
+    """A fake Azure subscription whose virtual machines live.
+
+    Use it as a context manager; in pytest, the ``fake_compute`` fixture does.
+
+    Args:
+        timing: how long operations take: ``"typical"``, ``"instant"`` or ``"slow"``.
+        edition: ``"wire"``, what recorded Azure traffic shows, or ``"document"``, the lifecycle
+            document to the letter.
+        autojump: whether waiting moves virtual time.
+        start: when virtual time starts, an aware datetime or ISO 8601 text.
+        seed: where ids and chance start from: the same seed, the same run.
+        jitter: how far durations scatter: sigma of a log-normal factor, 0 for none.
+        subscription_id: the default subscription, a UUID.
+
+    Raises:
+        ValueError: an argument is none of what it can be.
+    """
+
+    def __init__(
+        self,
+        *,
+        timing: str = "typical",
+        edition: str = "wire",
+        autojump: bool = True,
+        start: _dt.datetime | str = START,
+        seed: int = 0,
+        jitter: float = 0.0,
+        subscription_id: str = SUBSCRIPTION_ID,
+    ) -> None:
+        if edition not in EDITIONS:
+            raise ValueError(f"edition {edition!r} is not one of {', '.join(EDITIONS)}")
+        if not isinstance(autojump, bool):
+            raise TypeError(f"autojump must be True or False, not {autojump!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(f"seed must be a whole number, not {seed!r}")
+        try:
+            UUID(subscription_id)
+        except (ValueError, AttributeError, TypeError):
+            raise ValueError(f"subscription_id must be a UUID, not {subscription_id!r}") from None
+        self.subscription_id = subscription_id
+        self.tenant_id = TENANT_ID
+        self.location = "westeurope"
+        self.edition = edition
+        self._autojump, self._start, self._seed = autojump, start, seed
+        self._profile, self._jitter = timing, jitter
+        self._frozen = FrozenTime()
+        self._client: Any = None
+        self._aio_client: Any = None
+        self._active = False
+        self._build()
+
+    def _build(self) -> None:
+        self._clock = Clock(self._start, autojump=self._autojump, outside=self._frozen)
+        self._loops = Loops(self._clock)
+        self._timing = Timing(self._profile, jitter=self._jitter, seed=self._seed)
+        self._compute = Compute(self._clock, self._timing, EDITIONS[self.edition], seed=self._seed)
+        self._arm = Arm(self._compute)
+
+    # --- being active --------------------------------------------------------------------------
+
+    def __enter__(self) -> FakeCompute:
+        from pytest_azurevm import _pollers
+
+        if self._active:
+            raise RuntimeError("this fake is active already")
+        _pollers.install()
+        self._active = True
+        self._frozen.listen(self._sync)
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the fake: pollers still running end with it, and everything is put back."""
+        from pytest_azurevm import _pollers
+
+        if not self._active:
+            return
+        self._active = False
+        self._clock.close()
+        self._frozen.close()
+        _pollers.uninstall()
+
+    def reset(self) -> None:
+        """Start anew: an empty subscription, no calls, the clock back at its start.
+
+        Clients go on working; ``clock`` and ``timing`` are new objects.
+        """
+        self._clock.close()
+        self._build()
+
+    def _sync(self) -> None:
+        self._clock.sync()  # the clock in force: reset() makes a new one
+
+    # --- the parts -----------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        """Virtual time."""
+        return self._clock
+
+    @property
+    def timing(self) -> Timing:
+        """How long operations take."""
+        return self._timing
+
+    @property
+    def calls(self) -> Calls:
+        """Every request that reached the fake, in order."""
+        return self._arm.calls
+
+    @property
+    def client(self) -> ComputeManagementClient:
+        """A real ``azure.mgmt.compute.ComputeManagementClient`` on this fake."""
+        if self._client is None:
+            from azure.mgmt.compute import ComputeManagementClient
+
+            from pytest_azurevm import _transport
+
+            self._client = ComputeManagementClient(
+                _transport.FakeCredential(),
+                self.subscription_id,
+                transport=_transport.FakeTransport(self._link()),
+            )
+        found: ComputeManagementClient = self._client
+        return found
+
+    @property
+    def aio_client(self) -> AsyncComputeManagementClient:
+        """A real ``azure.mgmt.compute.aio.ComputeManagementClient`` on this fake."""
+        if self._aio_client is None:
+            from azure.mgmt.compute.aio import ComputeManagementClient
+
+            from pytest_azurevm import _transport
+
+            self._aio_client = ComputeManagementClient(
+                _transport.AsyncFakeCredential(),
+                self.subscription_id,
+                transport=_transport.AsyncFakeTransport(self._link()),
+            )
+        found: AsyncComputeManagementClient = self._aio_client
+        return found
+
+    def _link(self) -> Any:
+        from pytest_azurevm._transport import Link
+
+        return Link(self._arm_in_force, lambda: self._clock, lambda: self._loops)
+
+    def _arm_in_force(self) -> Arm:
+        if not self._active:
+            raise FakeClosed(
+                "no fake is active behind this client: its requests are answered inside "
+                "`with FakeCompute() as fake:` or a test that takes the fake_compute fixture."
+            )
+        return self._arm
+
+    # --- virtual machines ----------------------------------------------------------------------
+
+    def add_vm(
+        self,
+        name: str,
+        *,
+        resource_group: str = "rg",
+        location: str | None = None,
+        power_state: str = "running",
+        os_type: str = "Linux",
+        size: str = "Standard_D2s_v5",
+        subscription_id: str | None = None,
+        parameters: Any = None,
+    ) -> FakeVM:
+        """Seed a virtual machine that has long been there, without waiting.
+
+        Args:
+            name: the VM's name.
+            resource_group: the group that it is in; it need not be made.
+            location: a region; by default the fake's.
+            power_state: ``"running"``, ``"stopped"`` or ``"deallocated"``.
+            os_type: ``"Linux"`` or ``"Windows"``.
+            size: the VM size.
+            subscription_id: a UUID; by default the fake's.
+            parameters: more of its model: an SDK ``VirtualMachine`` or a dict as the SDK takes
+                it; what it says goes before the other arguments.
+
+        Raises:
+            ValueError: the VM exists, or could not.
+        """
+        if power_state not in _SETTLED:
+            raise ValueError(f"power_state {power_state!r} is not one of {', '.join(_SETTLED)}")
+        if os_type not in _IMAGES:
+            raise ValueError(f"os_type {os_type!r} is not one of {', '.join(_IMAGES)}")
+        subscription = subscription_id or self.subscription_id
+        nics = (
+            f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
+            "/providers/Microsoft.Network/networkInterfaces"
+        )
+        body: Json = {
+            "location": location or self.location,
+            "properties": {
+                "hardwareProfile": {"vmSize": size},
+                "storageProfile": {"imageReference": _IMAGES[os_type]},
+                "osProfile": {
+                    "computerName": _computer_name(name, os_type),
+                    "adminUsername": "azureuser",
+                },
+                "networkProfile": {"networkInterfaces": [{"id": f"{nics}/{name}-nic"}]},
+            },
+        }
+        self._clock.sync()
+        with self._clock.lock:
+            if self._compute.find(subscription, resource_group, name) is not None:
+                raise ValueError(f"{name} exists already in resource group {resource_group}")
+            try:
+                body = models.merged(body, checked(_wire_form(parameters)))
+                record = self._compute.create(subscription, resource_group, name, checked(body))
+            except ArmError as error:
+                raise ValueError(f"Azure would not have {name}: {error}") from error
+            state: PowerState = power_state  # type: ignore[assignment]  # one of _SETTLED
+            self._compute.settle(record.vm, state)
+            return FakeVM(self._compute, record.vm)
+
+    def vm(
+        self, name: str, resource_group: str | None = None, subscription_id: str | None = None
+    ) -> FakeVM:
+        """Give the virtual machine of that name, in any group and subscription unless told.
+
+        Raises:
+            KeyError: there is none, or more than one.
+        """
+        self._clock.sync()
+        found = [
+            vm
+            for vm in self._compute.all()
+            if vm.name.lower() == name.lower()
+            and (resource_group is None or vm.resource_group.lower() == resource_group.lower())
+            and (subscription_id is None or vm.subscription_id.lower() == subscription_id.lower())
+        ]
+        if len(found) == 1:
+            return FakeVM(self._compute, found[0])
+        if found:
+            places = ", ".join(f"{vm.subscription_id}/{vm.resource_group}" for vm in found)
+            raise KeyError(
+                f"{name!r} is ambiguous: it exists in {places}. "
+                "Name the resource_group, or the subscription_id."
+            )
+        known = ", ".join(f"{vm.resource_group}/{vm.name}" for vm in self._compute.all())
+        raise KeyError(f"no virtual machine {name!r} here; there are: {known or 'none'}")
+
+    @property
+    def vms(self) -> tuple[FakeVM, ...]:
+        """Every virtual machine there is, of all subscriptions, the oldest first."""
+        self._clock.sync()
+        return tuple(FakeVM(self._compute, vm) for vm in self._compute.all())
+
+    @property
+    def bill(self) -> Bill:
+        """What all virtual machines have cost until now, deleted ones included."""
+        self._clock.sync()
+        vms = [*self._compute.all(), *self._compute.deleted()]
+        return bill(vms, EDITIONS[self.edition], self._clock.now_us, self._clock.calendar)
+
+    def __repr__(self) -> str:
+        count = sum(1 for _ in self._compute.all())
+        return (
+            f"<FakeCompute at {self._clock.calendar(self._clock.now_us).isoformat()}: {count} VMs>"
+        )
+
+
+def _computer_name(name: str, os_type: str) -> str:
+    fitting = "".join(char for char in name if char.isalnum() or char == "-") or "vm"
+    return fitting[:15] if os_type == "Windows" else fitting[:64]
+
+
+def _wire_form(parameters: Any) -> Any:
+    """Give an SDK model, of any of its releases, or a dict as the JSON that the SDK would send."""
+    if parameters is None:
+        return {}
+    if isinstance(parameters, dict):
+        return _dict_form(parameters)
+    for dumped in ("serialize", "as_dict"):  # models of releases before 38, and since
+        if hasattr(parameters, dumped):
+            return getattr(parameters, dumped)()
+    raise TypeError(
+        f"parameters must be an SDK VirtualMachine or a dict, not {type(parameters).__name__}"
+    )
+
+
+def _dict_form(parameters: Mapping[str, Any]) -> Any:
+    """Give a dict as the SDK that is installed would send it."""
+    from azure.mgmt.compute.models import VirtualMachine
+
+    from_dict = getattr(VirtualMachine, "from_dict", None)
+    if from_dict is not None:  # before 38, names of attributes were taken too
+        return from_dict(parameters).serialize()
+    return json.loads(json.dumps(parameters))

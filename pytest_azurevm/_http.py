@@ -1,0 +1,165 @@
+"""Requests and answers as data, and how Azure dresses them: headers, envelope, JSON."""
+
+from __future__ import annotations
+
+import datetime as _dt
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._vm_form import Json, checked
+
+_BODY_LIMIT: Final = 4 * 1024 * 1024
+# What Azure sends with every answer [rec libraries-for-net, n=1383].
+_STANDARD_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Pragma": "no-cache",
+    "Expires": "-1",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+_JSON_TYPE: Final = "application/json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request to ARM."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """ARM's answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request while it is being answered."""
+
+    request: Request
+    segments: list[str]  # as sent, percent-decoded
+    lowered: list[str]
+    query: dict[str, str]
+    base: str  # scheme and host
+    api_version: str = ""
+    operation: str = "other"
+    vm_name: str | None = None
+    request_body: Any = None
+    response_body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What ARM answers, before it is dressed."""
+
+    status: int
+    body: Json | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    request_id: str | None = None
+    gateway: bool = False  # the front door itself answers
+
+
+def exchange_of(request: Request) -> Exchange:
+    """Take a request apart."""
+    parts = urlsplit(request.url)
+    segments = [unquote(segment) for segment in parts.path.split("/") if segment]
+    query = {
+        # Azure takes query names in any case; the ones that are read here have one spelling each.
+        _QUERY_NAMES.get(key.lower(), key): value
+        for key, value in parse_qsl(parts.query, keep_blank_values=True)
+    }
+    lowered = [segment.lower() for segment in segments]
+    return Exchange(request, segments, lowered, query, f"{parts.scheme}://{parts.netloc}")
+
+
+_QUERY_NAMES: Final = {
+    name.lower(): name
+    for name in ("api-version", "$expand", "$filter", "$skiptoken", "statusOnly", "monitor")
+}
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"Error parsing {name} value. Path '', line 1, position 0")
+
+
+def _parse_reason(error: json.JSONDecodeError) -> str:
+    place = f"Path '', line {error.lineno}, position {error.colno}."
+    if error.pos >= len(error.doc.rstrip()):
+        return f"Unexpected end when reading JSON. {place}"
+    character = error.doc[error.pos]
+    return f"Unexpected character encountered while parsing value: {character}. {place}"
+
+
+def error_answer(error: ArmError) -> Answer:
+    """Give the answer that carries *error*: details first, if there are any [rec]."""
+    inner: Json = {"details": list(error.details)} if error.details else {}
+    inner |= {"code": error.code, "message": error.message}
+    if error.target is not None:
+        inner["target"] = error.target
+    return Answer(error.status, {"error": inner}, gateway=error.gateway)
+
+
+def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
+    """Give *answer*, the *number*-th of this run, with Azure's headers and its JSON."""
+    correlation_id = f"00000000-0000-4000-8000-{number:012x}"
+    # The first answer of an operation carries the operation's id; at the front door both ids are
+    # one [rec].
+    request_id = answer.request_id or (
+        correlation_id if answer.gateway else f"00000000-0000-4000-9000-{number:012x}"
+    )
+    headers = {
+        **_STANDARD_HEADERS,
+        **answer.headers,
+        "x-ms-request-id": request_id,
+        "x-ms-correlation-request-id": correlation_id,
+        "x-ms-routing-request-id": f"WESTEUROPE:{now:%Y%m%dT%H%M%SZ}:{correlation_id}",
+        "Date": format_datetime(now.replace(microsecond=0), usegmt=True),
+    }
+    if answer.gateway:
+        headers["x-ms-failure-cause"] = "gateway"
+    else:
+        headers["Server"] = "Microsoft-HTTPAPI/2.0"
+    body = b""
+    if answer.body is not None:
+        body = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":")).encode()
+        headers["Content-Type"] = _JSON_TYPE
+    if answer.status != 204:
+        headers["Content-Length"] = str(len(body))
+    return Response(answer.status, headers, body)
+
+
+def body_of(exchange: Exchange) -> Json:
+    """Read and judge the body of a request that writes a VM.
+
+    Raises:
+        ArmError: it is too large, no JSON, or not of a VM's form.
+    """
+    raw = exchange.request.body
+    if len(raw) > _BODY_LIMIT:
+        raise arm_error("large-content")
+    try:
+        text = raw.decode()
+        exchange.request_body = json.loads(text, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise arm_error(
+            "bad-content",
+            reason="Unable to translate bytes to text in UTF-8. Path '', line 1, "
+            f"position {error.start}.",
+        ) from None
+    except json.JSONDecodeError as error:
+        raise arm_error("bad-content", reason=_parse_reason(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise arm_error("bad-content", reason=f"{error}.") from None
+    return checked(exchange.request_body, text)

@@ -1,0 +1,152 @@
+"""The SDK's pollers, made exact: their threads and the clock know of each other.
+
+An ``LROPoller`` polls on a thread of its own. While a fake is active, the class's methods are
+wrapped, and for pollers whose client ends in one of our transports they settle with the clock:
+``begin_*`` returns once the new thread has looked for the first time and rests, ``wait`` and
+``result`` wait for virtual time, and ``done`` is exact at every instant. Any other poller is left
+as it is, and all is put back when the last fake ends.
+
+``AsyncLROPoller`` has no thread, and needs none of this.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from azure.core.polling import LROPoller
+
+from pytest_azurevm._clock import Clock
+
+_MARK: Final = "_azurevm_clock"
+_lock = threading.Lock()
+_users = 0
+_originals: dict[str, Callable[..., Any]] = {}
+
+
+def install() -> None:
+    """Wrap the poller's methods, unless they are wrapped already."""
+    global _users  # noqa: PLW0603  a class has one set of methods, so this is one for the process
+    with _lock:
+        _users += 1
+        if _users > 1:
+            return
+        for name, wrapper in _WRAPPERS.items():
+            _originals[name] = getattr(LROPoller, name)
+            setattr(LROPoller, name, wrapper(_originals[name]))
+
+
+def uninstall() -> None:
+    """Put the poller's methods back, once nobody needs them wrapped."""
+    global _users  # noqa: PLW0603
+    with _lock:
+        _users -= 1
+        if _users:
+            return
+        for name, original in _originals.items():
+            setattr(LROPoller, name, original)
+        _originals.clear()
+
+
+def _init(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def __init__(poller: Any, client: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        clock = _clock_of_client(client)
+        if clock is None:
+            original(poller, client, *args, **kwargs)
+            return
+        setattr(poller, _MARK, clock)
+        clock.expect_thread()
+        try:
+            original(poller, client, *args, **kwargs)
+        except BaseException:
+            clock.forget_expected()
+            raise
+        if poller._thread is None:  # noqa: SLF001
+            clock.forget_expected()
+        else:
+            clock.settle()
+
+    return __init__
+
+
+def _start(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def _start(poller: Any) -> None:
+        clock = _clock_of(poller)
+        if clock is None:
+            original(poller)
+            return
+        with clock.our_thread():
+            original(poller)
+
+    return _start
+
+
+def _wait(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def wait(poller: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        clock, thread = _clock_of(poller), poller._thread  # noqa: SLF001
+        if clock is not None and thread not in (None, threading.current_thread()):
+            clock.wait_for_thread(thread, timeout, who=_described(poller))
+            timeout = None if clock.has_ended(thread) else 0
+        original(poller, timeout, **kwargs)
+
+    return wait
+
+
+def _done(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def done(poller: Any) -> bool:
+        clock = _clock_of(poller)
+        if clock is not None:
+            clock.sync()
+            clock.has_ended(poller._thread)  # noqa: SLF001  one that has ended is seen out
+        finished: bool = original(poller)
+        return finished
+
+    return done
+
+
+def _status(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def status(poller: Any) -> str:
+        clock = _clock_of(poller)
+        if clock is not None:
+            clock.sync()
+        found: str = original(poller)
+        return found
+
+    return status
+
+
+_WRAPPERS: Final[dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
+    "__init__": _init,
+    "_start": _start,
+    "wait": _wait,
+    "done": _done,
+    "status": _status,
+}
+
+
+def _clock_of(poller: Any) -> Clock | None:
+    found: Clock | None = poller.__dict__.get(_MARK)
+    return found
+
+
+def _clock_of_client(client: Any) -> Clock | None:
+    transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
+    link = getattr(transport, "azurevm_link", None)
+    return None if link is None else link.clock
+
+
+def _described(poller: Any) -> str:
+    """Name the request that began the operation, for messages."""
+    try:
+        request = poller.polling_method()._initial_response.http_request  # noqa: SLF001
+        return f"{request.method} {urlsplit(request.url).path}"
+    except AttributeError:  # a polling method of the user's own keeps no such thing
+        return "a poller"

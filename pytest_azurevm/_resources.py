@@ -1,0 +1,340 @@
+"""The JSON that Azure shows: a virtual machine, its instance view, an operation.
+
+Pure functions from the engine's records to bodies; looking changes nothing. Members, their order
+and their spelling are those of recorded answers. Which members an api-version has stands in one
+table, ``_SINCE``.
+"""
+
+from __future__ import annotations
+
+import datetime as _dt
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from pytest_azurevm import _vm_model as models
+from pytest_azurevm._lifecycle import POWER_STATUS, PROVISIONING_STATE, Edition
+from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._vm_form import Json
+
+Calendar = Callable[[int], _dt.datetime]
+
+VM_TYPE: Final = "Microsoft.Compute/virtualMachines"
+
+# The api-version that first shows a member [rec, unless marked: spec is Azure's specification].
+_SINCE: Final = {
+    "etag": "2025-04-01",  # spec
+    "enableVMAgentPlatformUpdates": "2022-11-01",
+    "timeCreated": "2022-03-01",
+    "deleteOption": "2021-03-01",
+    "patchSettings": "2020-12-01",
+    "hyperVGeneration": "2020-06-01",
+    "computerName": "2019-03-01",  # of the instance view, with osName and osVersion
+}
+_NEWEST_MEMBER: Final = max(since for member, since in _SINCE.items() if member != "etag")
+
+# What a ready agent says [rec]; and one that is silent [rec "Not Ready", WIRE of 1663 samples].
+_AGENT_READY: Final = {
+    "Linux": "Guest Agent is running",
+    "Windows": "GuestAgent is running and processing the extensions.",
+}
+_AGENT_VERSION: Final = {"Linux": "2.9.1.1", "Windows": "2.7.41491.1010"}
+_AGENT_SILENT: Final = {
+    "not populated": "VM status blob is found but not yet populated.",
+    "unresponsive": "VM Agent is unresponsive.",
+}
+
+
+def time_text(instant: _dt.datetime) -> str:
+    """Give an instant as Azure prints it: numeric offset, no zeros at the fraction's end [rec]."""
+    text = instant.isoformat()
+    if instant.microsecond:
+        whole, _, fraction = text.partition(".")
+        return f"{whole}.{fraction[:6].rstrip('0')}+00:00"
+    return text
+
+
+def vm_body(
+    vm: VirtualMachine,
+    *,
+    edition: Edition,
+    calendar: Calendar,
+    api_version: str,
+    provisioning_state: str | None = None,
+    instance_view_wanted: bool = False,
+    user_data_wanted: bool = False,
+    in_subscription_list: bool = False,
+    in_list: bool = False,
+) -> Json:
+    """Give a VM's body as GET and PUT answer it, or as an item of a list."""
+    model = vm.model
+    resource_id = vm.resource_id
+    if in_subscription_list:  # the group's name is upper-cased there [rec]
+        resource_id = resource_id.replace(
+            f"/resourceGroups/{vm.resource_group}/", f"/resourceGroups/{vm.resource_group.upper()}/"
+        )
+    body: Json = {
+        "name": vm.name,
+        "id": resource_id,
+        "type": VM_TYPE,
+        "location": model["location"],
+    }
+    if "tags" in model:
+        body["tags"] = model["tags"]
+    if api_version >= _SINCE["etag"]:
+        body["etag"] = etag(vm)
+    for member in ("plan", "identity"):
+        if member in model:
+            body[member] = model[member]
+    shown = provisioning_state or PROVISIONING_STATE[vm.provisioning]
+    properties: Json = {}
+    for member, value in model["properties"].items():
+        if member == "userData" and not user_data_wanted:
+            continue
+        properties[member] = value
+        if member == "hardwareProfile":
+            properties["provisioningState"] = shown
+    if instance_view_wanted:
+        properties["instanceView"] = instance_view(
+            vm, edition=edition, calendar=calendar, api_version=api_version
+        )
+    if api_version >= _SINCE["timeCreated"]:
+        properties["timeCreated"] = time_text(calendar(vm.created_us))
+    if api_version < _NEWEST_MEMBER:
+        properties = _of_version(properties, api_version)
+    body["properties"] = properties
+    extensions = models.extensions(model)
+    if extensions:
+        body["resources"] = [
+            {"id": f"{resource_id}/extensions/{extension['name']}"}
+            if in_list
+            else _extension_body(extension, resource_id)
+            for extension in extensions
+        ]
+    for member in ("zones", "extendedLocation"):
+        if member in model:
+            body[member] = model[member]
+    return body
+
+
+def etag(vm: VirtualMachine) -> str:
+    """Give the VM's entity tag: a quoted whole number that each write raises [spec]."""
+    return f'"{vm.version}"'
+
+
+def instance_view(
+    vm: VirtualMachine, *, edition: Edition, calendar: Calendar, api_version: str
+) -> Json:
+    """Give the run-time half of a VM, as far as it exists at this moment."""
+    view: Json = {}
+    os_type = models.os_type(vm.model)
+    image = vm.model["properties"]["storageProfile"].get("imageReference") or {}
+    if vm.guest_known and api_version >= _SINCE["computerName"]:
+        view.update(_system(vm, os_type, image))
+    if vm.agent != "absent" and _has_agent(vm):
+        view["vmAgent"] = _agent(vm, os_type, calendar)
+    if vm.disks_made_us is not None:
+        made = time_text(calendar(vm.disks_made_us))
+        view["disks"] = [
+            {"name": disk["name"], "statuses": [_status("succeeded", edition, made)]}
+            for disk in models.disks(vm.model)
+            if "name" in disk
+        ]
+        if vm.agent != "absent" and _boot_diagnostics(vm):
+            view["bootDiagnostics"] = {}
+        if vm.guest_known and models.extensions(vm.model):
+            view["extensions"] = [
+                _extension_view(extension) for extension in models.extensions(vm.model)
+            ]
+        if api_version >= _SINCE["hyperVGeneration"]:
+            view["hyperVGeneration"] = _generation(image)
+    view["statuses"] = statuses(vm, edition=edition, calendar=calendar)
+    return view
+
+
+def statuses(vm: VirtualMachine, *, edition: Edition, calendar: Calendar) -> list[Json]:
+    """Give the statuses list: OSState first, then provisioning state, then power state [rec]."""
+    found: list[Json] = []
+    if _from_specialized_image(vm):
+        found.append(
+            {"code": "OSState/specialized", "level": "Info", "displayStatus": "VM specialized"}
+        )
+    shown = _status(vm.provisioning, edition, time_text(calendar(vm.provisioned_us)))
+    if vm.failure is not None and vm.provisioning == "failed" and edition.names_the_error:
+        time = shown.pop("time")
+        shown["code"] += f"/{vm.failure[0]}"
+        shown["message"] = vm.failure[1]
+        shown["time"] = time
+    found.append(shown)
+    if vm.power is not None:
+        power = POWER_STATUS[vm.power]
+        found.append(
+            {"code": power.code, "level": power.level, "displayStatus": power.display_status}
+        )
+    return found
+
+
+def operation_body(operation: OperationRecord, calendar: Calendar) -> Json:
+    """Give the document behind an ``Azure-AsyncOperation`` URL."""
+    body: Json = {"startTime": time_text(calendar(operation.started_us))}
+    if operation.ended_us is not None:
+        body["endTime"] = time_text(calendar(operation.ended_us))
+    body["status"] = operation.status
+    if operation.error is not None:
+        code, message = operation.error
+        body["error"] = {"code": code, "message": message}
+    body["name"] = operation.operation_id
+    return body
+
+
+def _status(provisioning: Any, edition: Edition, time: str) -> Json:
+    status = edition.provisioning[provisioning]
+    shown: Json = {
+        "code": status.code,
+        "level": status.level,
+        "displayStatus": status.display_status,
+    }
+    if status.timed:
+        shown["time"] = time
+    return shown
+
+
+def _system(vm: VirtualMachine, os_type: str, image: Json) -> Json:
+    """Give what the guest tells of its system. Names and versions follow the image's own."""
+    profile = vm.model["properties"].get("osProfile") or {}
+    computer_name = profile.get("computerName") or vm.name
+    sku = image.get("sku") or ""
+    if os_type == "Windows":
+        year = re.search(r"20\d\d", sku)
+        name = f"Windows Server {year[0] if year else '2022'} Datacenter"
+        return {
+            "computerName": computer_name,
+            "osName": name,
+            "osVersion": "Microsoft Windows NT 10.0.20348.0",
+        }
+    publisher = (image.get("publisher") or "Canonical").lower()
+    name = {"canonical": "ubuntu", "openlogic": "centos", "debian": "debian", "redhat": "redhat",
+            "suse": "sles"}.get(publisher, "linux")  # fmt: skip
+    numbers = re.findall(r"\d+", f"{sku}.{image.get('offer') or ''}" if image else "22.04")
+    return {
+        "computerName": computer_name,
+        "osName": name,
+        "osVersion": ".".join(numbers[:2]) or "22.04",
+    }
+
+
+def _agent(vm: VirtualMachine, os_type: str, calendar: Calendar) -> Json:
+    # An agent's times have no fraction [rec].
+    time = time_text(calendar(vm.agent_us).replace(microsecond=0))
+    if vm.agent == "ready":
+        return {
+            "vmAgentVersion": _AGENT_VERSION[os_type],
+            "statuses": [
+                {
+                    "code": "ProvisioningState/succeeded",
+                    "level": "Info",
+                    "displayStatus": "Ready",
+                    "message": _AGENT_READY[os_type],
+                    "time": time,
+                }
+            ],
+            "extensionHandlers": [
+                _handler_view(extension) for extension in models.extensions(vm.model)
+            ],
+        }
+    return {
+        "vmAgentVersion": "Unknown",
+        "statuses": [
+            {
+                "code": "ProvisioningState/Unavailable",
+                "level": "Warning",
+                "displayStatus": "Not Ready",
+                "message": _AGENT_SILENT[vm.agent],
+                "time": time,
+            }
+        ],
+    }
+
+
+def _has_agent(vm: VirtualMachine) -> bool:
+    profile = vm.model["properties"].get("osProfile") or {}
+    for system in ("linuxConfiguration", "windowsConfiguration"):
+        if (profile.get(system) or {}).get("provisionVMAgent") is False:
+            return False
+    return True
+
+
+def _boot_diagnostics(vm: VirtualMachine) -> bool:
+    profile = vm.model["properties"].get("diagnosticsProfile") or {}
+    return bool((profile.get("bootDiagnostics") or {}).get("enabled"))
+
+
+def _generation(image: Json) -> str:
+    sku = (image.get("sku") or "").lower()
+    return "V2" if re.search(r"gen-?2|-g2|_gen2", sku) else "V1"
+
+
+def _from_specialized_image(vm: VirtualMachine) -> bool:
+    storage = vm.model["properties"]["storageProfile"]
+    return (
+        storage["osDisk"].get("createOption") == "FromImage"
+        and "imageReference" in storage
+        and "osProfile" not in vm.model["properties"]
+        and vm.disks_made_us is not None
+    )
+
+
+def _extension_body(extension: Json, vm_id: str) -> Json:
+    return {
+        "name": extension["name"],
+        "id": f"{vm_id}/extensions/{extension['name']}",
+        "type": f"{VM_TYPE}/extensions",
+        "location": extension["location"],
+        "properties": extension["properties"],
+    }
+
+
+def _extension_view(extension: Json) -> Json:
+    properties = extension["properties"]
+    if properties["provisioningState"] != "Succeeded":
+        return {"name": extension["name"]}  # one that is being installed shows its name alone [rec]
+    return {
+        "name": extension["name"],
+        "type": f"{properties['publisher']}.{properties['type']}",
+        "typeHandlerVersion": properties["typeHandlerVersion"],
+        "statuses": [
+            {
+                "code": "ProvisioningState/succeeded",
+                "level": "Info",
+                "displayStatus": "Provisioning succeeded",
+                "message": "Enable succeeded.",
+            }
+        ],
+    }
+
+
+def _handler_view(extension: Json) -> Json:
+    properties = extension["properties"]
+    return {
+        "type": f"{properties['publisher']}.{properties['type']}",
+        "typeHandlerVersion": properties["typeHandlerVersion"],
+        "status": {
+            "code": "ProvisioningState/succeeded",
+            "level": "Info",
+            "displayStatus": "Ready",
+            "message": "Plugin enabled",
+        },
+    }
+
+
+def _of_version(value: Any, api_version: str) -> Any:
+    """Leave out what an older api-version does not know."""
+    if isinstance(value, dict):
+        return {
+            member: _of_version(item, api_version)
+            for member, item in value.items()
+            if member == "computerName" or api_version >= _SINCE.get(member, "")
+        }
+    if isinstance(value, list):
+        return [_of_version(item, api_version) for item in value]
+    return value

@@ -1,0 +1,170 @@
+"""azure-core ends here: transports over the in-process ARM, and a credential.
+
+``send`` answers from ``Arm`` and never waits; ``sleep`` sleeps on the clock. Answers are of
+azure-core's own response classes, around a ``requests.Response``, so that whatever reads them finds
+what it finds in production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http.client import responses as reasons
+from typing import Any
+
+import requests
+from azure.core.credentials import AccessToken
+from azure.core.pipeline.transport import (
+    AsyncHttpTransport,
+    AsyncioRequestsTransportResponse,
+    HttpTransport,
+    RequestsTransportResponse,
+)
+from azure.core.rest import HttpRequest as RestHttpRequest
+from azure.core.rest._requests_asyncio import RestAsyncioRequestsTransportResponse
+from azure.core.rest._requests_basic import RestRequestsTransportResponse
+
+from pytest_azurevm._arm import Arm
+from pytest_azurevm._clock import Clock
+from pytest_azurevm._http import Request, Response
+from pytest_azurevm._loops import Loops
+
+_BLOCK_SIZE = 4096
+_NEVER = 253_402_300_799  # the last second of the year 9999
+
+
+class Link:
+    """What a transport needs of a fake: the ARM and the clock in force, and whether it is over."""
+
+    def __init__(
+        self, arm: Callable[[], Arm], clock: Callable[[], Clock], loops: Callable[[], Loops]
+    ) -> None:
+        self._arm = arm
+        self._clock = clock
+        self._loops = loops
+
+    @property
+    def clock(self) -> Clock:
+        """The clock in force."""
+        return self._clock()
+
+    @property
+    def loops(self) -> Loops:
+        """The event loops that sleep on it."""
+        return self._loops()
+
+    def answer(self, request: Any) -> tuple[Any, Response]:
+        """Answer an azure-core request, of either of its two kinds."""
+        response = self._arm().handle(
+            Request(request.method, request.url, request.headers, _body_of(request))
+        )
+        found = requests.Response()
+        found.status_code = response.status
+        found.headers.update(response.headers)
+        found.reason = reasons.get(response.status, "")
+        found.url = request.url
+        found._content = response.body  # noqa: SLF001  requests has no other way in
+        found._content_consumed = True  # noqa: SLF001
+        return found, response
+
+
+class FakeTransport(HttpTransport[Any, Any]):
+    """A synchronous transport whose far end is the fake."""
+
+    def __init__(self, link: Link) -> None:
+        self.azurevm_link = link
+
+    def open(self) -> None:
+        """Nothing to open: no socket is used."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def __exit__(self, *_args: object) -> None:
+        self.close()
+
+    def send(self, request: Any, **_kwargs: Any) -> Any:
+        """Answer *request* in-process."""
+        found, response = self.azurevm_link.answer(request)
+        if not isinstance(request, RestHttpRequest):
+            return RequestsTransportResponse(request, found, _BLOCK_SIZE)
+        answer = RestRequestsTransportResponse(  # type: ignore[no-untyped-call]
+            request=request, internal_response=found, block_size=_BLOCK_SIZE
+        )
+        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
+        return answer
+
+    def sleep(self, duration: float) -> None:
+        """Sleep for virtual seconds: between polls, and before retries."""
+        self.azurevm_link.clock.sleep(duration)
+
+
+class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
+    """The same for event loops. Needs no aiohttp."""
+
+    def __init__(self, link: Link) -> None:
+        self.azurevm_link = link
+
+    async def open(self) -> None:
+        """Nothing to open: no socket is used."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aexit__(self, *_args: object) -> None:
+        await self.close()
+
+    async def send(self, request: Any, **_kwargs: Any) -> Any:
+        """Answer *request* in-process."""
+        found, response = self.azurevm_link.answer(request)
+        if not isinstance(request, RestHttpRequest):
+            return AsyncioRequestsTransportResponse(request, found, _BLOCK_SIZE)
+        answer = RestAsyncioRequestsTransportResponse(  # type: ignore[no-untyped-call]
+            request=request, internal_response=found, block_size=_BLOCK_SIZE
+        )
+        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
+        return answer
+
+    async def sleep(self, duration: float) -> None:
+        """Sleep for virtual seconds: between polls, and before retries."""
+        await self.azurevm_link.loops.sleep(duration)
+
+
+class FakeCredential:
+    """A credential that signs nobody in."""
+
+    def get_token(self, *_scopes: str, **_kwargs: Any) -> AccessToken:
+        """Give a token that no one will ever look at."""
+        return AccessToken("fake", _NEVER)
+
+
+class AsyncFakeCredential:
+    """The same for event loops."""
+
+    async def get_token(self, *_scopes: str, **_kwargs: Any) -> AccessToken:
+        """Give a token that no one will ever look at."""
+        return AccessToken("fake", _NEVER)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aenter__(self) -> AsyncFakeCredential:
+        return self
+
+    async def __aexit__(self, *_args: object) -> None:
+        await self.close()
+
+
+def _body_of(request: Any) -> bytes:
+    content = request.content if isinstance(request, RestHttpRequest) else request.data
+    if content is None:
+        return b""
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, bytes | bytearray):
+        return bytes(content)
+    if hasattr(content, "read"):
+        read: bytes | str = content.read()
+        return read.encode() if isinstance(read, str) else read
+    if isinstance(content, Iterable):
+        return b"".join(content)
+    raise TypeError(f"cannot send a body of type {type(content).__name__}")

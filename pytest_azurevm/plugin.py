@@ -1,0 +1,144 @@
+"""The pytest plugin: one fixture, its marker and options, and a section in failing reports.
+
+Loading it imports neither azure nor anything else that is heavy, and nothing is patched until a
+test asks for ``fake_compute``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from pytest_azurevm._fake import FakeCompute
+
+_LAST_CALLS = 10
+
+
+def _yes_or_no(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+# Each is a keyword of the marker, an ini option azurevm_<name> and a flag --azurevm-<name>.
+_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "timing": (str, "how long operations take: typical, instant or slow"),
+    "edition": (str, "whose account is shown: wire or document"),
+    "autojump": (_yes_or_no, "whether waiting moves virtual time: true or false"),
+    "start": (str, "when virtual time starts, such as 2026-01-01T00:00:00Z"),
+    "seed": (int, "where ids and chance start from: a whole number"),
+    "jitter": (float, "how far durations scatter: 0 for not at all"),
+    "subscription_id": (str, "the default subscription: a UUID"),
+}
+_FAKE = pytest.StashKey["FakeCompute"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("azurevm", "Azure virtual machines that live (pytest-azurevm)")
+    for name, (_, help_) in _OPTIONS.items():
+        flag = f"--azurevm-{name.replace('_', '-')}"
+        group.addoption(flag, dest=f"azurevm_{name}", default=None, help=help_)
+        parser.addini(f"azurevm_{name}", help_)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        f"azurevm({', '.join(f'{name}=...' for name in _OPTIONS)}): "
+        "how this test's fake_compute is set up.",
+    )
+
+
+@pytest.fixture
+def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
+    """A fake Azure subscription whose virtual machines live, behind the real SDK.
+
+    For example::
+
+        def test_night_shift(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop")
+            poller = fake_compute.client.virtual_machines.begin_deallocate("shop", "web-1")
+            assert fake_compute.vm("web-1").power_state == "deallocating"
+            fake_compute.clock.advance(minutes=5)
+            assert poller.done()
+            assert fake_compute.vm("web-1").power_state == "deallocated"
+
+    Set it up with ``@pytest.mark.azurevm(timing="slow", ...)``, an ini option ``azurevm_timing`` or
+    a flag ``--azurevm-timing``.
+    """
+    from pytest_azurevm._fake import FakeCompute
+
+    settings = _settings(request)
+    try:
+        fake = FakeCompute(**settings)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"azurevm: {error}") from None
+    request.node.stash[_FAKE] = fake
+    with fake:
+        yield fake
+
+
+def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Gather what is set: the marker goes before the flag, the flag before the ini file."""
+    settings: dict[str, Any] = {}
+    for name, (read, _) in _OPTIONS.items():
+        for text in (
+            request.config.getoption(f"azurevm_{name}"),
+            request.config.getini(f"azurevm_{name}"),
+        ):
+            if text:
+                try:
+                    settings[name] = read(text)
+                except ValueError as error:
+                    raise pytest.UsageError(f"azurevm_{name}: {error}") from None
+                break
+    for marker in reversed(list(request.node.iter_markers("azurevm"))):
+        if marker.args:
+            raise pytest.UsageError(
+                f"azurevm takes keywords only, such as timing='slow', not {marker.args[0]!r}"
+            )
+        for name in marker.kwargs:
+            if name not in _OPTIONS:
+                raise pytest.UsageError(
+                    f"azurevm knows no {name!r}; it knows {', '.join(_OPTIONS)}"
+                )
+        settings |= marker.kwargs
+    return settings
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failing test's report what the fake looks like, and what it was asked last."""
+    report = yield
+    fake = item.stash.get(_FAKE, None)
+    if fake is not None and report.failed and call.when == "call":
+        report.sections.append(("azurevm", _account(fake)))
+    return report
+
+
+def _account(fake: FakeCompute) -> str:
+    lines = [f"virtual time {fake.clock.now.isoformat()}"]
+    lines += [
+        f"{vm.resource_group}/{vm.name}: {vm.power_state or 'no power state'}, "
+        f"{vm.provisioning_state}"
+        + (f", {vm.operation.operation} in flight" if vm.operation else "")
+        for vm in fake.vms[:_LAST_CALLS]
+    ]
+    left_out = len(fake.vms) - _LAST_CALLS
+    if left_out > 0:
+        lines.append(f"... and {left_out} more virtual machines")
+    calls = fake.calls[-_LAST_CALLS:]
+    lines.append(f"last {len(calls)} of {len(fake.calls)} calls:")
+    lines += [f"  {call}" for call in calls]
+    return "\n".join(lines)
