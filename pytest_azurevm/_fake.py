@@ -83,11 +83,7 @@ class FakeCompute:
             raise TypeError(f"autojump must be True or False, not {autojump!r}")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be a whole number, not {seed!r}")
-        try:
-            UUID(subscription_id)
-        except (ValueError, AttributeError, TypeError):
-            raise ValueError(f"subscription_id must be a UUID, not {subscription_id!r}") from None
-        self.subscription_id = subscription_id
+        self.subscription_id = _checked_subscription(subscription_id)
         self.tenant_id = TENANT_ID
         self.location = "westeurope"
         self.edition = edition
@@ -97,6 +93,7 @@ class FakeCompute:
         self._client: Any = None
         self._aio_client: Any = None
         self._active = False
+        self._closed = False
         self._build()
 
     def _build(self) -> None:
@@ -113,6 +110,9 @@ class FakeCompute:
 
         if self._active:
             raise RuntimeError("this fake is active already")
+        if self._closed:
+            self._build()
+            self._closed = False
         _pollers.install()
         self._active = True
         self._frozen.listen(self._sync)
@@ -133,6 +133,7 @@ class FakeCompute:
         if not self._active:
             return
         self._active = False
+        self._closed = True
         self._clock.close()
         self._frozen.close()
         _pollers.uninstall()
@@ -244,7 +245,7 @@ class FakeCompute:
             raise ValueError(f"power_state {power_state!r} is not one of {', '.join(_SETTLED)}")
         if os_type not in _IMAGES:
             raise ValueError(f"os_type {os_type!r} is not one of {', '.join(_IMAGES)}")
-        subscription = subscription_id or self.subscription_id
+        subscription = _checked_subscription(subscription_id or self.subscription_id)
         nics = (
             f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
             "/providers/Microsoft.Network/networkInterfaces"
@@ -319,6 +320,14 @@ class FakeCompute:
         return (
             f"<FakeCompute at {self._clock.calendar(self._clock.now_us).isoformat()}: {count} VMs>"
         )
+
+
+def _checked_subscription(subscription_id: str) -> str:
+    try:
+        UUID(subscription_id)
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"subscription_id must be a UUID, not {subscription_id!r}") from None
+    return subscription_id
 
 
 def _computer_name(name: str, os_type: str) -> str:
