@@ -1,0 +1,325 @@
+"""Azure Resource Manager as data in and data out: no SDK."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_azurevm import FakeCompute
+from pytest_azurevm._api_versions import API_VERSIONS
+from pytest_azurevm._http import Request, Response
+
+HOST = "https://management.azure.com"
+SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
+VMS = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
+ALL = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines"
+BODY = {
+    "location": "westeurope",
+    "properties": {
+        "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+        "storageProfile": {
+            "imageReference": {
+                "publisher": "Canonical",
+                "offer": "UbuntuServer",
+                "sku": "18.04-LTS",
+                "version": "latest",
+            }
+        },
+        "osProfile": {"computerName": "web-1", "adminUsername": "azureuser"},
+        "networkProfile": {"networkInterfaces": [{"id": "/nic"}]},
+    },
+}
+
+
+def ask(
+    fake: FakeCompute,
+    method: str,
+    path: str,
+    body: object = None,
+    version: str = "2024-07-01",
+    query: str = "",
+) -> Response:
+    """Send one request below the SDK."""
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    url = f"{HOST}{path}?api-version={version}{query}"
+    return fake._arm.handle(Request(method, url, {}, raw))
+
+
+def error_of(response: Response) -> tuple[int, str, str]:
+    """Give status, code and message."""
+    error = json.loads(response.body)["error"]
+    return response.status, error["code"], error["message"]
+
+
+@pytest.mark.parametrize("version", API_VERSIONS)
+def test_every_api_version_that_the_sdk_sends_is_answered(fake, version):
+    """Each api-version of azure-mgmt-compute 30 to 39 reads, lists and writes a VM."""
+    created = ask(fake, "PUT", f"{VMS}/web-1", BODY, version)
+    statuses = [
+        ask(fake, "GET", f"{VMS}/web-1", version=version).status,
+        ask(fake, "GET", f"{VMS}/web-1/instanceView", version=version).status,
+        ask(fake, "GET", ALL, version=version).status,
+    ]
+
+    assert (created.status, statuses) == (201, [200, 200, 200])
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "",
+            (
+                400,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            ),
+        ),
+        ("?api-version=latest", (400, "InvalidApiVersionParameter", "The api-version 'latest' is")),
+        ("?api-version=2024-13", (400, "InvalidApiVersionParameter", "The api-version '2024-13'")),
+        (
+            "?api-version=1999-01-01",
+            (400, "NoRegisteredProviderFound", "No registered resource provider found for"),
+        ),
+    ],
+)
+def test_an_api_version_that_cannot_be_is_refused(fake, query, expected):
+    """A missing, malformed or unknown api-version is refused as ARM's front door does."""
+    response = fake._arm.handle(Request("GET", f"{HOST}{ALL}{query}"))
+    status, code, message = error_of(response)
+
+    assert (status, code, message[: len(expected[2])]) == expected
+    assert response.headers["x-ms-failure-cause"] == "gateway"
+
+
+def test_members_of_newer_api_versions_are_left_out_of_older_ones(fake):
+    """An older api-version shows no member that came after it."""
+    ask(fake, "PUT", f"{VMS}/web-1", BODY)
+
+    def members(version: str) -> tuple[bool, bool, bool]:
+        body = json.loads(ask(fake, "GET", f"{VMS}/web-1", version=version).body)
+        linux = body["properties"]["osProfile"]["linuxConfiguration"]
+        return (
+            "timeCreated" in body["properties"],
+            "enableVMAgentPlatformUpdates" in linux,
+            "etag" in body,
+        )
+
+    assert members("2020-12-01") == (False, False, False)
+    assert members("2022-03-01") == (True, False, False)
+    assert members("2023-09-01") == (True, True, False)
+    assert members("2025-04-01") == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", f"{VMS}/nobody", (404, "ResourceNotFound")),
+        ("PATCH", f"{VMS}/nobody", (404, "ResourceNotFound")),
+        ("POST", f"{VMS}/nobody/start", (404, "ResourceNotFound")),
+        ("GET", f"{VMS}/nobody/instanceView", (404, "ResourceNotFound")),
+        ("POST", VMS, (405, "MethodNotAllowed")),
+        ("POST", f"{VMS}/nobody", (405, "MethodNotAllowed")),
+        ("POST", f"{VMS}/nobody/reimage", (501, "NotImplemented")),
+        (
+            "GET",
+            f"{GROUP}/providers/Microsoft.Network/virtualNetworks/net",
+            (501, "NotImplemented"),
+        ),
+        ("PUT", GROUP, (501, "NotImplemented")),
+        ("GET", "/subscriptions", (501, "NotImplemented")),
+        ("GET", ALL.replace(SUBSCRIPTION, "mine"), (400, "InvalidSubscriptionId")),
+        ("GET", VMS.replace("/rg/", "/r$g/"), (400, "InvalidResourceGroup")),
+        (
+            "GET",
+            ALL.replace("/virtualMachines", "/locations/westeurope/operations/none"),
+            (404, "NotFound"),
+        ),
+    ],
+)
+def test_what_is_not_there_or_not_served(fake, method, path, expected):
+    """Absent VMs, unknown operations, wrong methods and malformed scopes have Azure's errors."""
+    response = ask(fake, method, path, {} if method in ("PUT", "PATCH") else None)
+
+    assert error_of(response)[:2] == expected
+    assert fake.vms == ()
+
+
+def test_what_is_not_served_names_the_operation_and_the_type(fake):
+    """A 501 names ARM's operation, of whichever resource type."""
+    path = f"{GROUP}/providers/Microsoft.Network/networkInterfaces/nic-1"
+
+    assert error_of(ask(fake, "PUT", path, {}))[2] == (
+        "pytest-azurevm does not serve Microsoft.Network/networkInterfaces/write yet "
+        f"(PUT {path}). Nothing was changed. If your code needs it, ask for it on the project's "
+        "issue tracker, naming this operation."
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "message"),
+    [
+        (b"", "InvalidRequestContent", "Unexpected end when reading JSON."),
+        (b'{"location": ', "InvalidRequestContent", "Unexpected end when reading JSON."),
+        (b"{location: 1}", "InvalidRequestContent", "Unexpected character encountered"),
+        (b'{"location": NaN}', "InvalidRequestContent", "Error parsing NaN value."),
+        (b"\xff\xfe", "InvalidRequestContent", "Unable to translate bytes"),
+        (b"[1, 2]", "InvalidRequestContent", "Error converting the request body"),
+        (b'"text"', "InvalidRequestContent", "Error converting the request body"),
+        (b"[" * 100_000, "InvalidRequestContent", "The request content was invalid"),
+        (b'{"location": "%s"}' % (b"x" * 5_000_000), "RequestContentTooLarge", "maximum size of 4"),
+    ],
+)
+def test_malformed_bodies_are_refused_and_leave_nothing(fake, raw, code, message):
+    """What is no JSON object, or too much of it, is refused before anything changes."""
+    response = ask(fake, "PUT", f"{VMS}/web-1", raw)
+    _, found, text = error_of(response)
+
+    assert (found, message in text, fake.vms) == (code, True, ())
+    assert ask(fake, "GET", f"{VMS}/web-1").status == 404
+
+
+def test_an_operation_document_is_what_azure_prints(fake):
+    """An operation shows start, end, status and name in this order, and only what it has."""
+    accepted = ask(fake, "PUT", f"{VMS}/web-1", BODY)
+    url = accepted.headers["Azure-AsyncOperation"]
+    running = fake._arm.handle(Request("GET", url))
+    fake.clock.advance(minutes=5)
+    over = fake._arm.handle(Request("GET", url))
+
+    assert list(json.loads(running.body)) == ["startTime", "status", "name"]
+    assert list(json.loads(over.body)) == ["startTime", "endTime", "status", "name"]
+    assert json.loads(over.body)["endTime"] == "2026-01-01T00:01:20+00:00"
+    assert (running.headers["Retry-After"], "Retry-After" in over.headers) == ("35", False)
+    assert accepted.headers["x-ms-request-id"] == json.loads(over.body)["name"]
+
+
+def test_the_location_url_answers_202_and_then_200_both_empty(fake):
+    """The Location of a delete says 202 with itself while it runs, then 200 with nothing."""
+    fake.add_vm("web-1")
+    url = ask(fake, "DELETE", f"{VMS}/web-1").headers["Location"]
+    running = fake._arm.handle(Request("GET", url))
+    fake.clock.advance(minutes=5)
+    over = fake._arm.handle(Request("GET", url))
+
+    assert (running.status, running.body, running.headers["Location"]) == (202, b"", url)
+    assert (over.status, over.body, "Location" in over.headers) == (200, b"", False)
+
+
+def test_the_first_look_at_a_failed_operation_is_http_200(fake):
+    """A canceled operation's document is a 200 with status and error in it."""
+    vm = fake.add_vm("web-1")
+    url = ask(fake, "POST", f"{VMS}/web-1/deallocate").headers["Azure-AsyncOperation"]
+    vm.cancel_operation()
+    response = fake._arm.handle(Request("GET", url))
+    body = json.loads(response.body)
+
+    assert (response.status, body["status"], list(body)) == (
+        200,
+        "Canceled",
+        ["startTime", "endTime", "status", "error", "name"],
+    )
+
+
+def test_remaining_requests_are_counted_down_and_fill_up_again(fake):
+    """The rate limit header counts each policy's buckets, per region and per VM."""
+    fake.add_vm("web-1")
+    header = "x-ms-ratelimit-remaining-resource"
+    first = ask(fake, "GET", f"{VMS}/web-1").headers[header]
+    second = ask(fake, "GET", f"{VMS}/web-1").headers[header]
+    fake.clock.advance(minutes=1)
+    third = ask(fake, "GET", f"{VMS}/web-1").headers[header]
+
+    assert first == (
+        "Microsoft.Compute/LowCostGetSubscriptionMaximum;23999,"
+        "Microsoft.Compute/LowCostGetResource;35"
+    )
+    assert second.endswith("LowCostGetResource;34")
+    assert third == first
+
+
+def test_expanding_takes_any_case_and_several(fake):
+    """$expand is read in any case; userData is shown only when asked for."""
+    body = {**BODY, "properties": {**BODY["properties"], "userData": "aGk="}}
+    ask(fake, "PUT", f"{VMS}/web-1", body)
+    plain = json.loads(ask(fake, "GET", f"{VMS}/web-1").body)["properties"]
+    both = json.loads(
+        ask(fake, "GET", f"{VMS}/web-1", query="&$expand=INSTANCEVIEW,userData").body
+    )["properties"]
+
+    assert ("userData" in plain, "instanceView" in plain) == (False, False)
+    assert (both["userData"], "statuses" in both["instanceView"]) == ("aGk=", True)
+
+
+def test_an_unknown_expand_is_a_bad_url(fake):
+    """$expand with anything else is refused, naming the parameter."""
+    fake.add_vm("web-1")
+    response = ask(fake, "GET", f"{VMS}/web-1", query="&$expand=statuses")
+
+    assert json.loads(response.body)["error"] == {
+        "code": "InvalidParameter",
+        "message": "The request URL is not valid.",
+        "target": "$expand",
+    }
+
+
+def test_paths_are_read_in_any_case(fake):
+    """Fixed parts of a path are compared without case, as clients write them in many ways."""
+    fake.add_vm("web-1")
+    path = f"/Subscriptions/{SUBSCRIPTION}/resourcegroups/RG/providers/microsoft.compute"
+
+    assert ask(fake, "GET", f"{path}/VirtualMachines/web-1").status == 200
+    assert ask(fake, "POST", f"{path}/virtualmachines/web-1/POWEROFF").status == 202
+
+
+def test_calls_remember_what_was_asked_and_answered(fake):
+    """Every request is a call, with operation, VM, status and bodies, and they can be narrowed."""
+    fake.add_vm("web-1")
+    ask(fake, "POST", f"{VMS}/web-1/start")
+    ask(fake, "POST", f"{VMS}/web-1/restart")
+    ask(fake, "GET", f"{VMS}/db-1")
+    call = fake.calls[-1]
+
+    assert [c.operation for c in fake.calls] == ["start", "restart", "get"]
+    assert len(fake.calls.filter(operation="*start", vm="WEB-*")) == 2
+    assert (call.method, call.vm, call.status, call.error_code, call.at) == (
+        "GET",
+        "db-1",
+        404,
+        "ResourceNotFound",
+        fake.clock.now,
+    )
+    assert str(call) == "00:00:00 get db-1 -> 404 ResourceNotFound"
+
+
+EXTENSION = {
+    "name": "script",
+    "properties": {
+        "publisher": "Microsoft.Azure.Extensions",
+        "type": "CustomScript",
+        "typeHandlerVersion": "2.1",
+        "protectedSettings": {"key": "Secret-5678"},
+    },
+}
+
+
+def test_extensions_of_the_request_lengthen_the_end_of_os_provisioning(fake):
+    """OS provisioning stays complete for as long as the request's extensions take to install."""
+    fake.timing.create, fake.timing.extension = 100, 50
+    body = {**BODY, "resources": [EXTENSION, {**EXTENSION, "name": "second"}]}
+    ask(fake, "PUT", f"{VMS}/web-1", body)
+    fake.clock.advance(150)
+    during = json.loads(ask(fake, "GET", f"{VMS}/web-1/instanceView").body)
+    fake.clock.advance(100)
+    after = json.loads(ask(fake, "GET", f"{VMS}/web-1/instanceView").body)
+    complete, succeeded = fake.vm("web-1").history[-2:]
+
+    assert during["statuses"][0]["code"] == "ProvisioningState/creating/osProvisioningComplete"
+    assert during["extensions"] == [{"name": "script"}, {"name": "second"}]
+    assert [e["statuses"][0]["code"] for e in after["extensions"]] == [
+        "ProvisioningState/succeeded"
+    ] * 2
+    assert (succeeded.at - complete.at).total_seconds() == 103
+    assert "Secret-5678" not in str([call.response_body for call in fake.calls])

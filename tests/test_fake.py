@@ -1,0 +1,221 @@
+"""FakeCompute and FakeVM: what a test holds, and what it is refused at the door."""
+
+from __future__ import annotations
+
+import pytest
+from azure.mgmt.compute import models
+
+from pytest_azurevm import FakeClosed, FakeCompute
+
+OTHER = "11111111-1111-4111-8111-111111111111"
+
+
+def test_a_seeded_vm_has_long_been_there(fake):
+    """add_vm takes no time: the VM is Succeeded, running, its agent ready, its disk made."""
+    vm = fake.add_vm("web-1", resource_group="shop")
+    view = fake.client.virtual_machines.instance_view("shop", "web-1")
+
+    assert (vm.name, vm.resource_group, vm.location) == ("web-1", "shop", "westeurope")
+    assert (vm.power_state, vm.provisioning_state, vm.goal_state) == (
+        "running",
+        "Succeeded",
+        "running",
+    )
+    assert (vm.operation, fake.clock.now_us, len(vm.history)) == (None, 0, 1)
+    assert (view.vm_agent.statuses[0].display_status, len(view.disks)) == ("Ready", 1)
+    assert vm.id == (
+        f"/subscriptions/{fake.subscription_id}/resourceGroups/shop/providers/"
+        "Microsoft.Compute/virtualMachines/web-1"
+    )
+
+
+@pytest.mark.parametrize("power_state", ["running", "stopped", "deallocated"])
+def test_a_vm_is_seeded_in_any_settled_power_state(fake, power_state):
+    """The power state that is asked for is shown, and is the goal."""
+    vm = fake.add_vm("web-1", power_state=power_state)
+
+    assert (vm.power_state, vm.goal_state) == (power_state, power_state)
+
+
+def test_windows_machines_have_a_computer_name_that_fits(fake):
+    """A Windows VM with a long name gets a computer name of fifteen characters."""
+    fake.add_vm("a-very-long-machine-name", os_type="Windows")
+    made = fake.client.virtual_machines.get("rg", "a-very-long-machine-name")
+
+    assert made.os_profile.computer_name == "a-very-long-mac"
+    assert made.os_profile.windows_configuration.enable_automatic_updates is True
+    assert made.storage_profile.os_disk.disk_size_gb == 127
+
+
+def test_parameters_may_be_an_sdk_model(fake):
+    """What the SDK's own VirtualMachine says goes before the defaults."""
+    parameters = models.VirtualMachine(
+        location="eastus",
+        tags={"team": "shop"},
+        hardware_profile=models.HardwareProfile(vm_size="Standard_E4s_v5"),
+    )
+    vm = fake.add_vm("web-1", parameters=parameters)
+
+    assert (vm.location, vm.model["tags"]) == ("eastus", {"team": "shop"})
+    assert vm.model["properties"]["hardwareProfile"]["vmSize"] == "Standard_E4s_v5"
+    assert vm.model["properties"]["osProfile"]["adminUsername"] == "azureuser"
+
+
+def test_parameters_may_be_a_dict_as_the_sdk_takes_it(fake):
+    """A dict is merged into the defaults, member by member."""
+    vm = fake.add_vm(
+        "web-1",
+        parameters={
+            "zones": ["2"],
+            "properties": {
+                "priority": "Spot",
+                "storageProfile": {"dataDisks": [{"lun": 3, "createOption": "Empty"}]},
+            },
+        },
+    )
+
+    assert vm.model["zones"] == ["2"]
+    assert vm.model["properties"]["priority"] == "Spot"
+    assert vm.model["properties"]["storageProfile"]["dataDisks"][0]["lun"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"power_state": "starting"}, "power_state 'starting' is not one of running, stopped, dea"),
+        ({"os_type": "BeOS"}, "os_type 'BeOS' is not one of Linux, Windows"),
+        ({"size": "huge"}, "Azure would not have web-1: 400 InvalidParameter: The value huge"),
+        ({"location": "atlantis"}, "LocationNotAvailableForResourceType"),
+        ({"parameters": {"propertis": {}}}, "Could not find member 'propertis'"),
+        ({"subscription_id": "mine"}, "subscription_id must be a UUID, not 'mine'"),
+    ],
+)
+def test_what_could_not_be_is_not_seeded(fake, arguments, message):
+    """A VM that Azure would not have is refused with Azure's reason, and nothing is left."""
+    with pytest.raises(ValueError, match=message):
+        fake.add_vm("web-1", **arguments)
+
+    assert fake.vms == ()
+
+
+def test_parameters_of_another_kind_are_refused(fake):
+    """Parameters are a model or a dict, nothing else."""
+    with pytest.raises(TypeError, match="an SDK VirtualMachine or a dict, not int"):
+        fake.add_vm("web-1", parameters=5)
+
+
+def test_a_name_is_seeded_once(fake):
+    """A second VM of that name in that group is refused, in another group it is not."""
+    fake.add_vm("web-1")
+    with pytest.raises(ValueError, match="WEB-1 exists already in resource group RG"):
+        fake.add_vm("WEB-1", resource_group="RG")
+    fake.add_vm("web-1", resource_group="other")
+
+    assert len(fake.vms) == 2
+
+
+def test_an_unknown_name_lists_the_known_ones(fake):
+    """Looking for a VM that is not there says which there are."""
+    fake.add_vm("web-1", resource_group="shop")
+
+    with pytest.raises(KeyError, match=r"no virtual machine 'web-2' here; there are: shop/web-1"):
+        fake.vm("web-2")
+
+
+def test_an_ambiguous_name_says_so(fake):
+    """A name in two groups needs its group, or its subscription, to be told."""
+    fake.add_vm("web-1", resource_group="shop")
+    fake.add_vm("web-1", resource_group="lab")
+    fake.add_vm("web-1", resource_group="lab", subscription_id=OTHER)
+    with pytest.raises(KeyError, match=r"ambiguous: it exists in .*/shop, .*/lab, 1111"):
+        fake.vm("web-1")
+
+    assert fake.vm("web-1", "SHOP").resource_group == "shop"
+    assert fake.vm("web-1", "lab", OTHER).id.startswith(f"/subscriptions/{OTHER}")
+
+
+def test_a_view_goes_on_showing_its_machine(fake):
+    """A view of a deleted VM stays that VM's, also when another takes the name."""
+    old = fake.add_vm("web-1")
+    fake.client.virtual_machines.begin_delete("rg", "web-1").result()
+    new = fake.add_vm("web-1")
+
+    assert repr(old) == "<FakeVM web-1: deleted>"
+    assert repr(new) == "<FakeVM web-1: running, Succeeded>"
+    assert old.power_state is None
+
+
+def test_models_that_are_given_away_are_copies(fake):
+    """Changing what a view gave changes nothing in the fake."""
+    vm = fake.add_vm("web-1")
+    vm.model["properties"]["hardwareProfile"]["vmSize"] = "other"
+    vm.effective_model["properties"].clear()
+
+    assert vm.model["properties"]["hardwareProfile"]["vmSize"] == "Standard_D2s_v5"
+    assert vm.effective_model["properties"]["hardwareProfile"]["vmSize"] == "Standard_D2s_v5"
+
+
+def test_the_operation_in_flight_is_shown(fake):
+    """A VM tells which operation is in flight, and since when."""
+    vm = fake.add_vm("web-1")
+    fake.clock.advance(1)
+    poller = fake.client.virtual_machines.begin_restart("rg", "web-1")
+    in_flight = vm.operation
+    poller.result()
+
+    assert (in_flight.operation, in_flight.started_at.second) == ("restart", 1)
+    assert vm.operation is None
+
+
+def test_cancelling_ends_the_operation_canceled(fake):
+    """A cancelled operation's poller raises, and the VM shows Canceled until the next success."""
+    from azure.core.exceptions import HttpResponseError
+
+    vm = fake.add_vm("web-1")
+    poller = fake.client.virtual_machines.begin_update("rg", "web-1", {"tags": {"a": "1"}})
+    vm.cancel_operation()
+    with pytest.raises(HttpResponseError, match="canceled by its owner"):
+        poller.result()
+    canceled = poller.status(), vm.provisioning_state, vm.power_state
+    fake.client.virtual_machines.begin_update("rg", "web-1", {"tags": {}}).result()
+
+    assert canceled == ("Canceled", "Canceled", "running")
+    assert vm.provisioning_state == "Succeeded"
+    with pytest.raises(ValueError, match="web-1 has no operation in flight to cancel"):
+        vm.cancel_operation()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"timing": "fast"}, ValueError, "timing 'fast' is not one of typical, instant, slow"),
+        ({"edition": "book"}, ValueError, "edition 'book' is not one of wire, document"),
+        ({"start": "2026-01-01"}, ValueError, "has no time zone"),
+        ({"seed": 1.5}, TypeError, "seed must be a whole number, not 1.5"),
+        ({"autojump": "yes"}, TypeError, "autojump must be True or False, not 'yes'"),
+        ({"subscription_id": None}, ValueError, "subscription_id must be a UUID, not None"),
+    ],
+)
+def test_a_fake_that_cannot_be_is_refused(arguments, error, message):
+    """Wrong settings are refused when the fake is made."""
+    with pytest.raises(error, match=message):
+        FakeCompute(**arguments)
+
+
+def test_a_fake_is_entered_once():
+    """Entering an active fake again says that it is active."""
+    with FakeCompute() as fake, pytest.raises(RuntimeError, match="active already"):
+        fake.__enter__()
+
+
+def test_a_fake_may_be_entered_again_after_its_end():
+    """A fake that was closed starts anew when it is entered again."""
+    fake = FakeCompute()
+    with fake:
+        fake.add_vm("web-1")
+    with pytest.raises(FakeClosed):
+        fake.clock.advance(1)
+    with fake:
+        fake.clock.advance(1)
+
+        assert fake.vms == ()

@@ -1,0 +1,157 @@
+"""Frozen time is the same time: freezegun in charge of the fake's calendar."""
+
+from __future__ import annotations
+
+import datetime as dt
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory
+
+from pytest_azurevm import FakeCompute
+
+NOON = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
+
+
+def test_a_freeze_before_the_fake_sets_its_calendar():
+    """A fake made while time is frozen shows the frozen now."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        now = fake.clock.now
+
+    assert now == NOON
+
+
+def test_a_freeze_after_the_fake_sets_its_calendar_without_time_passing():
+    """The first freeze re-dates a fake that is there already: no time has passed."""
+    with FakeCompute() as fake:
+        vm = fake.add_vm("web-1")
+        with freeze_time("2025-06-01 12:00:00"):
+            seen = fake.clock.now, vm.bill.hardware, vm.history[0].at
+
+    assert seen == (NOON, 0, NOON)
+
+
+def test_ticking_is_advancing():
+    """frozen.tick lets everything happen that falls due, before it returns."""
+    with freeze_time("2025-06-01 12:00:00") as frozen, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        done_at = []
+        poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        poller.add_done_callback(lambda _: done_at.append(datetime.now(timezone.utc)))
+        frozen.tick(60)
+        during = poller.done(), fake.vm("web-1").power_state
+        frozen.tick(timedelta(minutes=1))
+
+        assert during == (False, "deallocated")
+        assert (poller.done(), done_at) == (True, [NOON + timedelta(seconds=66)])
+        assert datetime.now(timezone.utc) == fake.clock.now == NOON + timedelta(minutes=2)
+
+
+def test_moving_to_an_instant_is_advancing_to_it():
+    """frozen.move_to is advance_to."""
+    with freeze_time("2025-06-01 12:00:00") as frozen, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        frozen.move_to("2025-06-01 12:00:51")
+        before = fake.vm("web-1").power_state
+        frozen.move_to("2025-06-01 12:00:52")
+
+        assert (before, fake.vm("web-1").power_state) == ("deallocating", "deallocated")
+
+
+def test_waiting_ticks_the_frozen_clock():
+    """Application and fake agree on what time it is after a wait, to the microsecond."""
+    with freeze_time("2025-06-01 12:00:00.000001"), FakeCompute() as fake:
+        fake.add_vm("web-1")
+        fake.client.virtual_machines.begin_deallocate("rg", "web-1").result()
+
+        assert datetime.now(timezone.utc) == fake.clock.now
+        assert fake.clock.now == NOON + timedelta(seconds=66, microseconds=1)
+
+
+def test_advancing_ticks_the_frozen_clock():
+    """clock.advance moves what datetime.now() tells."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        fake.clock.advance(minutes=5)
+
+        assert datetime.now(timezone.utc) == NOON + timedelta(minutes=5)
+
+
+def test_timestamps_on_the_wire_are_frozen_time():
+    """timeCreated, startTime and the statuses' times are instants of the frozen clock."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        vm = fake.add_vm("web-1")
+        fake.clock.advance(1)
+        fake.client.virtual_machines.begin_power_off("rg", "web-1")
+        poll = fake.calls.filter(operation="poll")[0].response_body
+
+        assert vm.model["properties"]["timeCreated"] == "2025-06-01T12:00:00+00:00"
+        assert poll["startTime"] == "2025-06-01T12:00:01+00:00"
+
+
+def test_a_second_freeze_is_time_passing():
+    """Two freezes, one for the evening and one for the morning, have a night between them."""
+    with FakeCompute() as fake:
+        with freeze_time("2025-06-01 20:00:00"):
+            vm = fake.add_vm("web-1")
+        with freeze_time("2025-06-02 06:00:00"):
+            seen = vm.bill.hardware
+
+    assert seen == 10 * 3_600
+
+
+def test_moving_frozen_time_back_is_an_error_that_says_so():
+    """Virtual machines cannot live backwards."""
+    with freeze_time("2025-06-01 12:00:00") as frozen, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        with pytest.raises(ValueError, match=r"frozen time went back to 2025-06-01T11:00:00"):
+            frozen.move_to("2025-06-01 11:00:00")
+
+
+def test_the_decorator_and_an_automatic_tick_work():
+    """A frozen clock that ticks by itself at each look is followed, not driven."""
+
+    @freeze_time("2025-06-01 12:00:00", auto_tick_seconds=10)
+    def run() -> tuple[bool, str | None]:
+        with FakeCompute() as fake:
+            fake.add_vm("web-1")
+            poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+            while not poller.done():
+                datetime.now(timezone.utc)
+            return poller.done(), fake.vm("web-1").power_state
+
+    assert run() == (True, "deallocated")
+
+
+def test_a_ticking_freeze_is_followed():
+    """freeze_time(tick=True) runs on by itself; the fake shows its time."""
+    with freeze_time("2025-06-01 12:00:00", tick=True) as frozen, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        frozen.tick(60)
+
+        assert fake.vm("web-1").power_state == "deallocated"
+        assert fake.clock.now >= NOON + timedelta(seconds=60)
+
+
+def test_freezegun_is_as_it_was_after_the_fake():
+    """The factories' methods that were wrapped while the fake was active are freezegun's again."""
+    kinds = (FrozenDateTimeFactory, StepTickTimeFactory)
+    before = [(kind.tick, kind.move_to) for kind in kinds]
+    with freeze_time("2025-06-01"), FakeCompute():
+        during = [(kind.tick, kind.move_to) for kind in kinds]
+
+    assert [(kind.tick, kind.move_to) for kind in kinds] == before
+    assert during != before
+    assert dt.datetime is datetime
+
+
+def test_after_the_freeze_time_goes_on_from_there():
+    """When the freeze ends, the fake keeps its present, and moves by itself again."""
+    with FakeCompute() as fake:
+        with freeze_time("2025-06-01 12:00:00"):
+            fake.clock.advance(60)
+        fake.clock.advance(60)
+
+        assert fake.clock.now == NOON + timedelta(minutes=2)

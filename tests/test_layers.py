@@ -1,0 +1,109 @@
+"""The architecture: imports go downward only, and what is heavy stays where it belongs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_azurevm
+
+PACKAGE = Path(pytest_azurevm.__file__).parent
+
+# From the top down; a module imports only from rows below its own.
+LAYERS = (
+    ("plugin", "__init__"),
+    ("_fake",),
+    ("_fake_vm", "_transport", "_pollers"),
+    ("_arm",),
+    ("_http", "_resources", "_billing", "_throttling", "_calls", "_api_versions"),
+    ("_compute",),
+    ("_records", "_timing"),
+    ("_lifecycle", "_vm_model", "_loops", "_frozen"),
+    ("_clock", "_vm_form"),
+    ("_agenda", "_errors", "_vm_schema"),
+)
+RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
+AZURE = {"_transport", "_pollers", "_fake"}
+
+
+def imports(module: str) -> set[str]:
+    """Give every module that *module* imports at run time, wherever in it."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    typing_only = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+        for node in ast.walk(branch)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "pytest_azurevm":
+                found |= {f"pytest_azurevm.{alias.name}" for alias in node.names}
+            else:
+                found.add(node.module)
+    return found
+
+
+def test_every_module_has_its_layer():
+    """No module stands outside the layers, and no layer names a module that is not there."""
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(RANK)
+
+
+@pytest.mark.parametrize("module", sorted(RANK))
+def test_imports_go_downward_only(module):
+    """A module imports nothing of its own layer or of one above."""
+    own = {name.split(".")[1] for name in imports(module) if name.startswith("pytest_azurevm.")}
+    upward = {name for name in own if RANK[name] <= RANK[module]}
+
+    assert upward == set()
+
+
+@pytest.mark.parametrize("module", sorted(RANK))
+def test_azure_is_met_only_where_azure_core_ends(module):
+    """Only the transport, the pollers and the composition root know azure's packages."""
+    heavy = {name for name in imports(module) if name.split(".")[0] in ("azure", "requests")}
+
+    assert not heavy or module in AZURE
+
+
+@pytest.mark.parametrize("module", sorted(RANK))
+def test_nobody_reads_the_real_clock_or_draws_unseeded(module):
+    """No module looks at real time, and chance is drawn from seeded sources alone."""
+    text = (PACKAGE / f"{module}.py").read_text()
+
+    assert not {"time", "uuid.uuid4", "secrets"} & imports(module)
+    assert "datetime.now" not in text
+    assert "utcnow" not in text
+    assert "random.random(" not in text
+    assert module in ("_compute", "_timing") or "random" not in imports(module)
+
+
+@pytest.mark.parametrize("module", ["pytest_azurevm", "pytest_azurevm.plugin"])
+def test_importing_loads_nothing_heavy(module):
+    """Importing the package or its plugin loads no azure, requests, freezegun or responses."""
+    code = (
+        f"import sys, {module}; "
+        "print([m for m in sys.modules if m.split('.')[0] in "
+        "('azure', 'requests', 'freezegun', 'responses', 'asyncio')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    """What the package lists can be had from it, and what it does not list cannot."""
+    for name in pytest_azurevm.__all__:
+        assert getattr(pytest_azurevm, name)
+    assert dir(pytest_azurevm) == sorted(pytest_azurevm.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'FakeCompuet'"):
+        _ = pytest_azurevm.FakeCompuet

@@ -1,0 +1,169 @@
+"""The pytest surface: fixture, marker, options, report; each in a pytest run of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest on what *pytester* has, in this process' environment but a fresh process."""
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", *arguments)
+
+
+def test_the_fixture_needs_nothing_but_its_name(pytester):
+    """A test that asks for fake_compute has a living subscription, and no other test has."""
+    pytester.makepyfile(
+        """
+        def test_night_shift(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop")
+            poller = fake_compute.client.virtual_machines.begin_deallocate("shop", "web-1")
+            assert fake_compute.vm("web-1").power_state == "deallocating"
+            fake_compute.clock.advance(minutes=5)
+            assert poller.done()
+            assert fake_compute.vm("web-1").power_state == "deallocated"
+
+        def test_next(fake_compute):
+            assert fake_compute.vms == ()
+        """
+    )
+
+    run(pytester, "-W", "error").assert_outcomes(passed=2)
+
+
+def test_nothing_is_patched_or_loaded_without_the_fixture(pytester):
+    """In a run that does not use the fixture, azure is not imported by the plugin."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_plain():
+            assert not [name for name in sys.modules if name.split(".")[0] == "azure"]
+        """
+    )
+
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_the_marker_sets_the_fake_up(pytester):
+    """Each keyword of the marker reaches the fake; the closest marker goes first."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.azurevm(edition="document", seed=5)
+
+        @pytest.mark.azurevm(timing="slow", start="2030-05-05T05:05:05Z", seed=7)
+        def test_marked(fake_compute):
+            assert fake_compute.edition == "document"
+            assert fake_compute.timing.profile == "slow"
+            assert fake_compute.clock.now.isoformat() == "2030-05-05T05:05:05+00:00"
+
+        @pytest.mark.azurevm(subscription_id="11111111-1111-4111-8111-111111111111", autojump=False)
+        def test_subscription(fake_compute):
+            assert fake_compute.subscription_id.startswith("1111")
+            assert fake_compute.clock.autojump is False
+        """
+    )
+
+    run(pytester, "--strict-markers").assert_outcomes(passed=2)
+
+
+def test_flags_go_before_the_ini_file_and_markers_before_flags(pytester):
+    """An option is taken from the marker, else the flag, else the ini file."""
+    pytester.makeini("[pytest]\nazurevm_timing = slow\nazurevm_edition = document\n")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_flag(fake_compute):
+            assert (fake_compute.timing.profile, fake_compute.edition) == ("instant", "document")
+
+        @pytest.mark.azurevm(timing="typical")
+        def test_marker(fake_compute):
+            assert fake_compute.timing.profile == "typical"
+        """
+    )
+
+    run(pytester, "--azurevm-timing=instant").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        (
+            "timeing='slow'",
+            "azurevm knows no 'timeing'; it knows timing, edition, autojump, start, seed, jitter, "
+            "subscription_id",
+        ),
+        ("'slow'", "azurevm takes keywords only, such as timing='slow', not 'slow'"),
+        ("timing='fast'", "azurevm: timing 'fast' is not one of typical, instant, slow"),
+        ("edition='book'", "azurevm: edition 'book' is not one of wire, document"),
+        ("start='soon'", "azurevm: start 'soon' is not an ISO 8601 instant"),
+        ("seed='x'", "azurevm: seed must be a whole number, not 'x'"),
+        ("autojump='no'", "azurevm: autojump must be True or False, not 'no'"),
+        ("subscription_id='mine'", "azurevm: subscription_id must be a UUID, not 'mine'"),
+        ("jitter=-1", "azurevm: jitter must be zero or more, and finite, not -1"),
+    ],
+)
+def test_a_wrong_marker_is_an_error_that_says_what_there_is(pytester, marker, message):
+    """A typo in the marker, or a value that cannot be, is refused before the test runs."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.azurevm({marker})
+        def test_marked(fake_compute):
+            pass
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1)
+    assert message in result.stdout.str()
+
+
+def test_a_wrong_flag_is_an_error(pytester):
+    """A flag that cannot be read is named, with its value."""
+    pytester.makepyfile("def test_any(fake_compute): pass")
+    result = run(pytester, "--azurevm-autojump=perhaps")
+
+    result.assert_outcomes(errors=1)
+    assert "azurevm_autojump: 'perhaps' is neither true nor false" in result.stdout.str()
+
+
+def test_a_failing_report_shows_the_machines_and_the_last_calls(pytester):
+    """A failing test's report has a section with virtual time, the VMs and what was asked."""
+    pytester.makepyfile(
+        """
+        def test_failing(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop")
+            fake_compute.client.virtual_machines.begin_deallocate("shop", "web-1")
+            assert False
+
+        def test_plain():
+            assert False
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*- azurevm -*",
+            "virtual time 2026-01-01T00:00:00+00:00",
+            "shop/web-1: deallocating, Updating, deallocate in flight",
+            "last 2 of 2 calls:",
+            "  00:00:00 deallocate web-1 -> 202",
+            "  00:00:00 poll web-1 -> 200",
+        ]
+    )
+    assert result.stdout.str().count("- azurevm -") == 1
+
+
+def test_the_fixture_is_documented_where_pytest_shows_it(pytester):
+    """Pytest --fixtures prints the fixture's first line, pytest --markers its marker."""
+    fixtures = run(pytester, "--fixtures").stdout.str()
+    markers = run(pytester, "--markers").stdout.str()
+
+    assert "A fake Azure subscription whose virtual machines live" in fixtures
+    assert "@pytest.mark.azurevm(timing=..., edition=..." in markers
