@@ -190,10 +190,8 @@ class Compute:
             self._report(vm, "unresponsive")
             self._guest_later(vm, end_us, partial(self._report, vm, "ready"))
             return
-        was = vm.provisioning
-        shows = self.edition.stopping_shows
-        self._show(vm, was if shows == table.SAME else shows, "stopping", event)
-        self._guest_later(vm, end_us, partial(self._guest_stopped, vm, was, event))
+        self._show(vm, vm.provisioning, "stopping", event)
+        self._guest_later(vm, end_us, partial(self._guest_stopped, vm, event))
 
     def cancel(self, vm: VirtualMachine) -> None:
         """Cancel the operation in flight: the document's "user-initiated cancel".
@@ -267,7 +265,8 @@ class Compute:
             self._close(older, "Canceled", PREEMPTED)
         assert row is not None  # _judge refuses what has no row
         vm.operation = record
-        self._forget_guest_power(vm)
+        if row.shows and operation != "update":
+            self._forget_guest(vm)  # a power operation or a delete takes over
         if row.goal != table.SAME:
             vm.goal = row.goal
         end_us = self._show_in_turn(record, row)
@@ -324,8 +323,8 @@ class Compute:
             self._remove(vm)
             return
         power = vm.power if row.ends_in == table.SAME else row.ends_in
-        if not row.shows:
-            return  # there was nothing to do
+        if not row.shows and vm.provisioning != "updating":
+            return  # there was nothing to do, not even what a preempted update had left
         if record.operation in ("create", "update") or vm.disks_made_us is None:
             self._make_disks(vm)
         self._install_extensions(vm)
@@ -413,11 +412,8 @@ class Compute:
         elif agent == "absent":
             vm.guest_known = False
 
-    def _guest_stopped(self, vm: VirtualMachine, provisioning: Provisioning, event: str) -> None:
-        if vm.operation is None:  # an update that came meanwhile shows its own provisioning state
-            self._show(vm, provisioning, "stopped", event)
-        else:
-            self._show(vm, vm.provisioning, "stopped", event)
+    def _guest_stopped(self, vm: VirtualMachine, event: str) -> None:
+        self._show(vm, vm.provisioning, "stopped", event)
 
     def _guest_later(self, vm: VirtualMachine, due_us: int, action: Callable[[], None]) -> None:
         vm.guest_due.append(self.clock.at(due_us, action))
@@ -427,11 +423,6 @@ class Compute:
         for entry in vm.guest_due:
             self.clock.cancel(entry)
         vm.guest_due.clear()
-
-    def _forget_guest_power(self, vm: VirtualMachine) -> None:
-        """A power operation or a delete takes over from the guest; an update lets it go on."""
-        if vm.operation is not None and vm.operation.operation != "update":
-            self._forget_guest(vm)
 
     def _kinds(self, vm: VirtualMachine) -> frozenset[str]:
         return frozenset({"set to run"} if vm.goal == "running" else ())

@@ -80,7 +80,7 @@ class FakeVM:
     @property
     def provisioning_state(self) -> str:
         """``"Succeeded"``, ``"Updating"``, …: the outcome of the last control-plane operation."""
-        return PROVISIONING_STATE[self._looked().provisioning]
+        return resources.provisioning_state_of(self._looked(), self._compute.edition)
 
     @property
     def goal_state(self) -> str:

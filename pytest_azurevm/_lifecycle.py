@@ -240,6 +240,15 @@ def find_refusal(operation: Operation, power: PowerState | None) -> Refusal:
     return BUSY if operation in _POWER else CONFLICT
 
 
+def shown_provisioning(
+    edition: Edition, provisioning: Provisioning, power: PowerState | None, *, in_flight: bool
+) -> Provisioning:
+    """Give the provisioning state that *edition* shows of a VM with this one."""
+    if power == "stopping" and not in_flight and edition.stopping_shows != SAME:
+        return edition.stopping_shows
+    return provisioning
+
+
 def meet(in_flight: Operation, arriving: Operation) -> Meeting:
     """Say what becomes of *arriving* while *in_flight* goes on."""
     for olders, newers, meeting, _ in MEETINGS:
@@ -278,7 +287,7 @@ class Edition:
     name: EditionName
     provisioning: dict[Provisioning, Status]
     names_the_error: bool  # failed/<code>, and the message
-    stopping_shows: Provisioning | Same  # while the guest shuts itself down
+    stopping_shows: Provisioning | Same  # while the guest shuts itself down, and nobody asked
     billing: dict[PowerState | None, tuple[str, ...]]
 
 

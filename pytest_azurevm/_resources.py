@@ -13,7 +13,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._lifecycle import POWER_STATUS, PROVISIONING_STATE, Edition
+from pytest_azurevm._lifecycle import (
+    POWER_STATUS,
+    PROVISIONING_STATE,
+    Edition,
+    Provisioning,
+    shown_provisioning,
+)
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json
 
@@ -25,11 +31,14 @@ VM_TYPE: Final = "Microsoft.Compute/virtualMachines"
 _SINCE: Final = {
     "etag": "2025-04-01",  # spec
     "enableVMAgentPlatformUpdates": "2022-11-01",
+    "diskControllerType": "2022-08-01",  # spec
     "timeCreated": "2022-03-01",
-    "deleteOption": "2021-03-01",
-    "patchSettings": "2020-12-01",
+    "assessmentMode": "2021-03-01",  # spec
+    "deleteOption": "2021-03-01",  # spec
+    "linuxConfiguration.patchSettings": "2020-12-01",
+    "windowsConfiguration.patchSettings": "2020-06-01",
     "hyperVGeneration": "2020-06-01",
-    "computerName": "2019-03-01",  # of the instance view, with osName and osVersion
+    "instanceView.computerName": "2019-03-01",  # with osName and osVersion
 }
 _NEWEST_MEMBER: Final = max(since for member, since in _SINCE.items() if member != "etag")
 
@@ -86,14 +95,16 @@ def vm_body(
     for member in ("plan", "identity"):
         if member in model:
             body[member] = model[member]
-    shown = provisioning_state or PROVISIONING_STATE[vm.provisioning]
+    shown = provisioning_state or provisioning_state_of(vm, edition)
     properties: Json = {}
     for member, value in model["properties"].items():
-        if member == "userData" and not user_data_wanted:
-            continue
+        if member == "userData" and not (user_data_wanted and value):
+            continue  # one that was emptied is gone [rec test_vm_create_user_data]
         properties[member] = value
         if member == "hardwareProfile":
             properties["provisioningState"] = shown
+        elif member == "storageProfile" and vm.power == "deallocated":
+            properties[member] = {**value, "osDisk": _at_rest(value["osDisk"])}
     if instance_view_wanted:
         properties["instanceView"] = instance_view(
             vm, edition=edition, calendar=calendar, api_version=api_version
@@ -117,6 +128,18 @@ def vm_body(
     return body
 
 
+def _at_rest(os_disk: Json) -> Json:
+    """Give the managed OS disk of a deallocated VM: its kind and size are not told [rec, n=6]."""
+    if "managedDisk" not in os_disk:
+        return os_disk
+    told = {member: value for member, value in os_disk.items() if member != "diskSizeGB"}
+    managed = os_disk["managedDisk"]
+    told["managedDisk"] = {
+        member: value for member, value in managed.items() if member != "storageAccountType"
+    }
+    return told
+
+
 def etag(vm: VirtualMachine) -> str:
     """Give the VM's entity tag: a quoted whole number that each write raises [spec]."""
     return f'"{vm.version}"'
@@ -129,7 +152,7 @@ def instance_view(
     view: Json = {}
     os_type = models.os_type(vm.model)
     image = vm.model["properties"]["storageProfile"].get("imageReference") or {}
-    if vm.guest_known and api_version >= _SINCE["computerName"]:
+    if vm.guest_known and api_version >= _SINCE["instanceView.computerName"]:
         view.update(_system(vm, os_type, image))
     if vm.agent != "absent" and _has_agent(vm):
         view["vmAgent"] = _agent(vm, os_type, calendar)
@@ -140,14 +163,15 @@ def instance_view(
             for disk in models.disks(vm.model)
             if "name" in disk
         ]
-        if vm.agent != "absent" and _boot_diagnostics(vm):
-            view["bootDiagnostics"] = {}
-        if vm.guest_known and models.extensions(vm.model):
+        boot_diagnostics = _boot_diagnostics(vm)
+        if vm.agent != "absent" and boot_diagnostics is not None:
+            view["bootDiagnostics"] = boot_diagnostics
+        if vm.agent != "absent" and models.extensions(vm.model):
             view["extensions"] = [
                 _extension_view(extension) for extension in models.extensions(vm.model)
             ]
         if api_version >= _SINCE["hyperVGeneration"]:
-            view["hyperVGeneration"] = _generation(image)
+            view["hyperVGeneration"] = models.generation(vm.model)
     view["statuses"] = statuses(vm, edition=edition, calendar=calendar)
     return view
 
@@ -159,7 +183,7 @@ def statuses(vm: VirtualMachine, *, edition: Edition, calendar: Calendar) -> lis
         found.append(
             {"code": "OSState/specialized", "level": "Info", "displayStatus": "VM specialized"}
         )
-    shown = _status(vm.provisioning, edition, time_text(calendar(vm.provisioned_us)))
+    shown = _status(_provisioning(vm, edition), edition, time_text(calendar(vm.provisioned_us)))
     if vm.failure is not None and vm.provisioning == "failed" and edition.names_the_error:
         time = shown.pop("time")
         shown["code"] += f"/{vm.failure[0]}"
@@ -172,6 +196,17 @@ def statuses(vm: VirtualMachine, *, edition: Edition, calendar: Calendar) -> lis
             {"code": power.code, "level": power.level, "displayStatus": power.display_status}
         )
     return found
+
+
+def provisioning_state_of(vm: VirtualMachine, edition: Edition) -> str:
+    """Give the model's ``provisioningState``."""
+    return PROVISIONING_STATE[_provisioning(vm, edition)]
+
+
+def _provisioning(vm: VirtualMachine, edition: Edition) -> Provisioning:
+    return shown_provisioning(
+        edition, vm.provisioning, vm.power, in_flight=vm.operation is not None
+    )
 
 
 def operation_body(operation: OperationRecord, calendar: Calendar) -> Json:
@@ -264,14 +299,22 @@ def _has_agent(vm: VirtualMachine) -> bool:
     return True
 
 
-def _boot_diagnostics(vm: VirtualMachine) -> bool:
-    profile = vm.model["properties"].get("diagnosticsProfile") or {}
-    return bool((profile.get("bootDiagnostics") or {}).get("enabled"))
-
-
-def _generation(image: Json) -> str:
-    sku = (image.get("sku") or "").lower()
-    return "V2" if re.search(r"gen-?2|-g2|_gen2", sku) else "V1"
+def _boot_diagnostics(vm: VirtualMachine) -> Json | None:
+    """Say where console and screen are kept; of a managed account nothing is said [rec]."""
+    properties = vm.model["properties"]
+    asked = (properties.get("diagnosticsProfile") or {}).get("bootDiagnostics") or {}
+    if not asked.get("enabled"):
+        return None
+    account = asked.get("storageUri")
+    if not account:
+        return {}
+    short = re.sub(r"[^a-z0-9]", "", vm.name.lower())[:9]  # [rec test_vm_boot_diagnostics]
+    vm_id = properties["vmId"]
+    place = f"{account.rstrip('/')}/bootdiagnostics-{short}-{vm_id}/{vm.name}.{vm_id}"
+    return {
+        "consoleScreenshotBlobUri": f"{place}.screenshot.bmp",
+        "serialConsoleLogBlobUri": f"{place}.serialconsole.log",
+    }
 
 
 def _from_specialized_image(vm: VirtualMachine) -> bool:
@@ -327,14 +370,14 @@ def _handler_view(extension: Json) -> Json:
     }
 
 
-def _of_version(value: Any, api_version: str) -> Any:
-    """Leave out what an older api-version does not know."""
+def _of_version(value: Any, api_version: str, owner: str = "properties") -> Any:
+    """Leave out what an older api-version does not know; *owner* is the member that holds it."""
     if isinstance(value, dict):
         return {
-            member: _of_version(item, api_version)
+            member: _of_version(item, api_version, member)
             for member, item in value.items()
-            if member == "computerName" or api_version >= _SINCE.get(member, "")
+            if api_version >= (_SINCE.get(member) or _SINCE.get(f"{owner}.{member}") or "")
         }
     if isinstance(value, list):
-        return [_of_version(item, api_version) for item in value]
+        return [_of_version(item, api_version, owner) for item in value]
     return value

@@ -71,13 +71,13 @@ def _read(kind: Any, value: Any, path: str, text: str) -> Any:
     elif kind == "map" and isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(item, str | None):
-                raise _unfit(item, f"{path}.{key}", text)
+                raise _unfit(item, f"{path}.{key}", text, wanted="str")
         return value
     elif isinstance(value, _SCALARS.get(kind, ()) if isinstance(kind, str) else ()) and (
         kind == "bool" or not isinstance(value, bool)
     ):
         return value
-    raise _unfit(value, path, text)
+    raise _unfit(value, path, text, wanted=kind if isinstance(kind, str) else None)
 
 
 # Read-only in the SDK's models, yet part of what a create may ask for: extensions, by name.
@@ -95,7 +95,8 @@ def _member(kind: Any, name: str, path: str, text: str) -> Member:
     found: Member | None = kind.get(name.lower())
     if found is not None:
         return found
-    owner = path.rpartition(".")[2].partition("[")[0] or "ResourceDefinition"
+    owner, listed, _ = path.rpartition(".")[2].partition("[")
+    owner = (owner[:-1] if listed else owner) or "ResourceDefinition"
     raise arm_error(
         "bad-content",
         reason=f"Could not find member '{name}' on object of type "
@@ -104,13 +105,19 @@ def _member(kind: Any, name: str, path: str, text: str) -> Member:
     )
 
 
-def _unfit(value: Any, path: str, text: str) -> ArmError:
-    shown = f'"{value}"' if isinstance(value, str) else type(value).__name__
+# What Newtonsoft's reader calls the kinds of JSON.
+_TOKENS: Final = {dict: "StartObject", list: "StartArray", int: "Integer", float: "Float",
+                  bool: "Boolean", type(None): "Null"}  # fmt: skip
+
+
+def _unfit(value: Any, path: str, text: str, *, wanted: Any = None) -> ArmError:
     name = path.rpartition(".")[2].partition("[")[0]
-    reason = (
-        f"Error converting value {shown} to type '{name[:1].upper()}{name[1:]}'. "
-        f"Path '{path}', {_place(name, text)}."
-    )
+    if isinstance(value, str):
+        problem = f"Error converting value \"{value}\" to type '{name[:1].upper()}{name[1:]}'"
+    else:
+        reading = {"str": "string", "int": "integer", "bool": "boolean"}.get(str(wanted), "value")
+        problem = f"Error reading {reading}. Unexpected token: {_TOKENS[type(value)]}"
+    reason = f"{problem}. Path '{path}', {_place(name, text)}."
     if path.startswith("properties"):
         return arm_error("bad-value", target=f"vm.{path}", reason=reason)
     return arm_error("bad-content", reason=reason)

@@ -19,31 +19,48 @@ from pytest_azurevm._vm_form import Json, checked_location
 
 NewId: TypeAlias = Callable[[], str]
 
-# The shape of a size's name [doc: naming conventions]: Standard_D2s_v5, Standard_NC40ads_H100_v5,
-# Standard_DC2as_cc_v5, Basic_A1, Standard_M416-208ms_v2, Standard_E4-2ads_v5.
+# The shape of a size's name [doc: naming conventions]: Standard_D2s_v5, Standard_E4-2ads_v5,
+# Standard_NC40ads_H100_v5, Standard_M96bds_2_v3, Standard_DC2as_cc_v5, Basic_A1.
 _SIZE: Final = re.compile(
-    r"(Standard|Basic)_[A-Z]{1,4}\d{1,4}(-\d{1,3})?[a-z]{0,6}(_[A-Z]+\d+)?(_cc)?(_v\d)?"
-    r"(_Promo)?", re.IGNORECASE
-)  # fmt: skip
+    r"(Standard|Basic)_[A-Z]{1,4}\d{1,4}(-\d{1,3})?[a-z]{0,6}(_[A-Z0-9]{1,8}){0,4}",
+    re.IGNORECASE,
+)
 _SOME_SIZES: Final = "Standard_B2s,Standard_D2s_v5,Standard_D4s_v5,Standard_E4s_v5,Standard_F4s_v2"
 _WINDOWS_PUBLISHERS: Final = ("microsoftwindows", "microsoftsqlserver", "microsoftvisualstudio")
 _SECRETS: Final = ("adminPassword", "customData")
 _HOST_NAME_FORBIDS: Final = set("`~!@#$%^&*()=+_[]{}\\|;:'\",<>/?")
 # What a PUT that leaves it out keeps; any other member that it leaves out goes [assumed].
 _KEPT: Final = (
-    "hardwareProfile", "storageProfile", "osProfile", "networkProfile", "securityProfile"
+    "hardwareProfile", "storageProfile", "osProfile", "networkProfile", "securityProfile",
+    "diagnosticsProfile",  # its storageUri at least [rec test_vm_boot_diagnostics]
 )  # fmt: skip
-# The order in which Azure prints a VM's properties [rec]; any other follows in the caller's order.
-_ORDER: Final = (
-    "hardwareProfile",
-    "vmId",
-    "additionalCapabilities",
-    "storageProfile",
-    "osProfile",
-    "securityProfile",
-    "networkProfile",
-    "diagnosticsProfile",
-)
+# The order in which Azure prints the members of these objects, whatever order they came in [rec];
+# any other member follows, in the caller's order.
+_ORDER: Final = {
+    owner: members.split()
+    for owner, members in {
+        "properties": "hardwareProfile vmId virtualMachineScaleSet platformFaultDomain "
+        "availabilitySet proximityPlacementGroup host hostGroup additionalCapabilities "
+        "applicationProfile storageProfile osProfile userData securityProfile networkProfile "
+        "diagnosticsProfile priority evictionPolicy billingProfile licenseType",
+        "storageProfile": "imageReference osDisk dataDisks diskControllerType",
+        "imageReference": "id publisher offer sku version exactVersion",
+        "osDisk": "osType diffDiskSettings name createOption vhd caching managedDisk deleteOption "
+        "diskSizeGB",
+        "dataDisks": "lun name createOption vhd caching managedDisk deleteOption diskSizeGB "
+        "toBeDetached",
+        "managedDisk": "storageAccountType id",
+        "osProfile": "computerName adminUsername windowsConfiguration linuxConfiguration secrets "
+        "allowExtensionOperations requireGuestProvisionSignal",
+        "windowsConfiguration": "provisionVMAgent enableAutomaticUpdates patchSettings "
+        "enableVMAgentPlatformUpdates",
+        "linuxConfiguration": "disablePasswordAuthentication ssh provisionVMAgent patchSettings "
+        "enableVMAgentPlatformUpdates",
+        "patchSettings": "patchMode assessmentMode",
+        "publicKeys": "path keyData",
+        "securityProfile": "uefiSettings securityType",
+    }.items()
+}
 
 
 # --- questions to a model ----------------------------------------------------------------------
@@ -74,6 +91,11 @@ def disks(model: Json) -> Iterator[Json]:
     yield from profile["dataDisks"]
 
 
+def generation(model: Json) -> str:
+    """``"V1"`` or ``"V2"``: the kind of firmware, told from the image's name."""
+    return _generation(model["properties"]["storageProfile"].get("imageReference") or {})
+
+
 def keeps_disks(model: Json) -> bool:
     """Whether a disk outlives the VM, and goes on costing [doc delete.md: Detach by default]."""
     return any(disk.get("deleteOption") != "Delete" for disk in disks(model))
@@ -88,15 +110,15 @@ def created(body: Json, *, name: str, vm_id: str, new_id: NewId) -> Json:
     Raises:
         ArmError: something required is missing, or cannot be.
     """
-    checked_location(body)
-    asked = body.get("properties") or {}
+    location = checked_location(body)
+    asked = _without_nulls(body.get("properties") or {})
     properties: Json = {
-        **{key: value for key, value in asked.items() if value is not None},
+        **asked,
         "hardwareProfile": _hardware(asked),
         "vmId": vm_id,
         "storageProfile": _storage(asked),
     }
-    model: Json = {"location": body["location"]}
+    model: Json = {"location": location}
     model.update(_top_level(body, None, new_id))
     model["properties"] = properties
     _complete_os_profile(model, name)
@@ -104,7 +126,7 @@ def created(body: Json, *, name: str, vm_id: str, new_id: NewId) -> Json:
     _check_luns(properties["storageProfile"]["dataDisks"])
     if body.get("resources"):
         model["resources"] = [_extension(extension, model) for extension in body["resources"]]
-    model["properties"] = _ordered(properties)
+    model["properties"] = _in_order(properties)
     return model
 
 
@@ -115,15 +137,14 @@ def put(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewId) -
         ArmError: it changes what cannot be changed, or does not hold together.
     """
     old_properties = old["properties"]
-    asked = {key: value for key, value in (body.get("properties") or {}).items()
-             if value is not None}  # fmt: skip
+    asked = _without_nulls(body.get("properties") or {})
     for kept in _KEPT:
         if kept in old_properties:
             asked[kept] = _over(old_properties[kept], asked.get(kept, {}))
     model = {"location": body.get("location"), **_top_level(body, old, new_id)}
     model["properties"] = {**asked, "vmId": old_properties["vmId"]}
     for member in ("plan", "identity", "zones", "extendedLocation"):
-        if member in old and member not in model:
+        if member in old and body.get(member) is None:
             model[member] = old[member]
     return _updated(old, model, name=name, deallocated=deallocated)
 
@@ -139,21 +160,33 @@ def patched(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewI
     identity = body.pop("identity", None)
     model: Json = merged({k: v for k, v in old.items() if k != "resources"}, body)
     if identity is not None:
-        model["identity"] = _identity(identity, old.get("identity"), new_id)
+        _set_identity(model, identity, old.get("identity"), new_id, patch=True)
     return _updated(old, model, name=name, deallocated=deallocated)
 
 
 def completed(model: Json, *, name: str, disk_id: Callable[[str], str], new_id: NewId) -> Json:
-    """Give the model once the platform has done its work: disks named, detached ones gone."""
+    """Give the model once the platform has done its work: disks named, detached ones gone.
+
+    A user-assigned identity has no ids before [rec test_vm_explicit_msi].
+    """
     model = {**model, "properties": dict(model["properties"])}
     profile = dict(model["properties"]["storageProfile"])
-    model["properties"]["storageProfile"] = profile
     profile["osDisk"] = _made(profile["osDisk"], f"{name}_OsDisk_1_", disk_id, new_id)
     profile["dataDisks"] = [
         _made(disk, f"{name}_disk{disk['lun'] + 2}_", disk_id, new_id)
         for disk in profile["dataDisks"]
         if not disk["toBeDetached"]
     ]
+    model["properties"]["storageProfile"] = _in_order(profile, "storageProfile")
+    users = model.get("identity", {}).get("userAssignedIdentities")
+    if users:
+        model["identity"] = {
+            **model["identity"],
+            "userAssignedIdentities": {
+                user: ids or {"principalId": new_id(), "clientId": new_id()}
+                for user, ids in users.items()
+            },
+        }
     return model
 
 
@@ -161,26 +194,26 @@ def completed(model: Json, *, name: str, disk_id: Callable[[str], str], new_id: 
 
 
 def _updated(old: Json, model: Json, *, name: str, deallocated: bool) -> Json:
-    properties = model["properties"]
+    properties = _without_nulls(model["properties"])
     was = old["properties"]
     properties["hardwareProfile"] = _hardware(properties)
     old_disks = was["storageProfile"]["dataDisks"]
     profile = properties["storageProfile"] = _storage(properties)
+    model["properties"] = properties
     _complete_os_profile(model, name)
     _check_immutable(old, model)
     _check_disk_sizes(was["storageProfile"], profile, deallocated=deallocated)
-    # A disk that is left out is detached; until that is done it is still listed [rec
-    # test_vm_disk_force_detach].
-    listed = {_lun(disk) for disk in profile["dataDisks"]}
-    profile["dataDisks"] = [
-        *(disk | {"toBeDetached": True} for disk in old_disks if _lun(disk) not in listed),
-        *profile["dataDisks"],
-    ]
-    profile["dataDisks"].sort(key=_lun)
+    # A disk that is left out is detached; until that is done it is still listed, in its place
+    # [rec test_vm_disk_force_detach, test_vm_disk_attach_detach].
     _check_luns(profile["dataDisks"])
+    listed = {_lun(disk): disk for disk in profile["dataDisks"]}
+    profile["dataDisks"] = [
+        *(listed.pop(_lun(disk), disk | {"toBeDetached": True}) for disk in old_disks),
+        *listed.values(),
+    ]
     if extensions(old):
         model["resources"] = old["resources"]
-    model["properties"] = _ordered(properties)
+    model["properties"] = _in_order(properties)
     model["location"] = old["location"]
     return model
 
@@ -192,24 +225,36 @@ def _top_level(body: Json, old: Json | None, new_id: NewId) -> Json:
         if body.get(member) is not None
     }
     if body.get("identity") is not None:
-        found["identity"] = _identity(body["identity"], (old or {}).get("identity"), new_id)
+        _set_identity(found, body["identity"], (old or {}).get("identity"), new_id)
     return found
 
 
-def _identity(asked: Json, old: Json | None, new_id: NewId) -> Json:
-    identity: Json = {"type": asked.get("type", "None")}
+def _set_identity(
+    model: Json, asked: Json, old: Json | None, new_id: NewId, *, patch: bool = False
+) -> None:
+    """Write the identity; a PATCH adds to the user-assigned ones, null takes one away [rec].
+
+    The type None leaves none at all [rec test_vm_explicit_msi].
+    """
+    had = old or {}
+    identity: Json = {"type": asked.get("type", had.get("type", "None"))}
+    model.pop("identity", None)
+    if identity["type"] == "None":
+        return
     if "SystemAssigned" in identity["type"]:
-        had = old or {}
         identity["principalId"] = had.get("principalId") or new_id()
         identity["tenantId"] = had.get("tenantId") or new_id()
-    users = asked.get("userAssignedIdentities")
-    if users:
-        identity["userAssignedIdentities"] = {
-            user: {"principalId": new_id(), "clientId": new_id()}
-            for user, kept in users.items()
-            if kept is not None
-        }
-    return identity
+    if "UserAssigned" in identity["type"]:
+        known = {user.lower(): (user, ids)
+                 for user, ids in had.get("userAssignedIdentities", {}).items()}  # fmt: skip
+        users = dict(known) if patch else {}
+        for user, kept in (asked.get("userAssignedIdentities") or {}).items():
+            users.pop(user.lower(), None)
+            if kept is not None:
+                users[user.lower()] = known.get(user.lower(), (user, {}))
+        if users:
+            identity["userAssignedIdentities"] = dict(users.values())
+    model["identity"] = identity
 
 
 def _hardware(properties: Json) -> Json:
@@ -246,13 +291,16 @@ def _storage(properties: Json) -> Json:
         {**os_disk, "createOption": create_option},
         default_gb=127 if os_disk["osType"] == "Windows" else 30,
         properties=properties,
-        first=("osType", "name", "createOption"),
     )
     profile["dataDisks"] = [_data_disk(disk, properties) for disk in asked.get("dataDisks") or ()]
-    for member, value in asked.items():
-        if value is not None:
-            profile.setdefault(member, value)
-    return profile
+    if _generation(image or {}) == "V2":  # these have one, and no others [rec, n=52]
+        profile["diskControllerType"] = asked.get("diskControllerType") or "SCSI"
+    return {**asked, **profile}
+
+
+def _generation(image: Json) -> str:
+    sku = (image.get("sku") or "").lower()
+    return "V2" if re.search(r"gen-?2|-g2|_gen2", sku) else "V1"
 
 
 def _check_image(image: Json) -> None:
@@ -282,23 +330,16 @@ def _guess_os(image: Json | None, properties: Json) -> str:
     return "Windows" if windows else "Linux"
 
 
-def _disk(disk: Json, *, default_gb: int, properties: Json, first: tuple[str, ...]) -> Json:
-    """Give a disk with Azure's defaults, its members in Azure's order [rec]."""
-    made: Json = {member: disk[member] for member in first if disk.get(member) is not None}
+def _disk(disk: Json, *, default_gb: int, properties: Json) -> Json:
+    """Give a disk with Azure's defaults [rec]."""
+    made = dict(disk)
     made["caching"] = disk.get("caching") or ("None" if "lun" in disk else "ReadWrite")
-    managed = disk.get("managedDisk")
-    if managed is not None or not disk.get("vhd"):
-        managed = managed or {}
-        made["managedDisk"] = {
-            "storageAccountType": managed.get("storageAccountType") or _storage_type(properties),
-            **{member: value for member, value in managed.items() if value is not None},
-        }
+    if "managedDisk" in disk or "vhd" not in disk:
+        managed = disk.get("managedDisk") or {}
+        made["managedDisk"] = {"storageAccountType": _storage_type(properties), **managed}
     made["deleteOption"] = disk.get("deleteOption") or "Detach"
     if disk.get("createOption") != "Attach" or disk.get("diskSizeGB"):
         made["diskSizeGB"] = disk.get("diskSizeGB") or default_gb
-    for member, value in disk.items():
-        if value is not None:
-            made.setdefault(member, value)
     return made
 
 
@@ -316,9 +357,7 @@ def _data_disk(disk: Json, properties: Json) -> Json:
     attach_id = (disk.get("managedDisk") or {}).get("id")
     if attach_id and not disk.get("name"):
         attached["name"] = attach_id.rpartition("/")[2]
-    made = _disk(
-        attached, default_gb=1023, properties=properties, first=("lun", "name", "createOption")
-    )
+    made = _disk(attached, default_gb=1023, properties=properties)
     made["toBeDetached"] = bool(disk.get("toBeDetached"))
     return made
 
@@ -424,15 +463,21 @@ _IMMUTABLE: Final = (
     (("properties", "priority"), "priority"),
     (("zones",), "zones"),
 )
+_OS_DISK_ID: Final = ("properties", "storageProfile", "osDisk", "managedDisk", "id")
 
 
 def _check_immutable(old: Json, new: Json) -> None:
+    swapped = _at(old, _OS_DISK_ID) != _at(new, _OS_DISK_ID)
     if ("osProfile" in new["properties"]) != ("osProfile" in old["properties"]):
         raise arm_error("immutable", property="osProfile", target="osProfile")
     for path, name in _IMMUTABLE:
         had, has = _at(old, path), _at(new, path)
         if name == "osDisk.name" and had is None:
             continue  # not made yet: the caller may still name it
+        if name == "osDisk.name" and swapped:
+            continue  # another disk altogether [rec test_vm_os_disk_swap, of a stopped VM]
+        if name == "priority" and {had, has} == {"Low", "Spot"}:
+            continue  # Spot's older name [rec test_vm_priority_eviction_billing]
         if _folded(had) != _folded(has):
             raise arm_error("immutable", property=name, target=name)
 
@@ -453,11 +498,7 @@ def _check_disk_sizes(old: Json, new: Json, *, deallocated: bool) -> None:
 def _made(disk: Json, prefix: str, disk_id: Callable[[str], str], new_id: NewId) -> Json:
     """Give a disk that exists: with a name, and for a managed one with an id."""
     name = disk.get("name") or prefix + new_id().replace("-", "")
-    made: Json = {}
-    for member, value in disk.items():
-        if member == "createOption":
-            made["name"] = name
-        made[member] = value
+    made = {**disk, "name": name}
     managed = disk.get("managedDisk")
     if managed is not None:
         made["managedDisk"] = {**managed, "id": managed.get("id") or disk_id(name)}
@@ -467,9 +508,28 @@ def _made(disk: Json, prefix: str, disk_id: Callable[[str], str], new_id: NewId)
 # --- JSON --------------------------------------------------------------------------------------
 
 
-def _ordered(properties: Json) -> Json:
-    known = {member: properties[member] for member in _ORDER if member in properties}
-    return known | properties
+def _in_order(value: Any, owner: str = "properties") -> Any:
+    """Give JSON with its members in Azure's order; *owner* is the member that holds it."""
+    if isinstance(value, list):
+        return [_in_order(item, owner) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known = {member: value[member] for member in _ORDER.get(owner, ()) if member in value}
+    return {member: _in_order(item, member) for member, item in (known | value).items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out members that are null, and objects of nothing else [rec test_vm_create_no_wait]."""
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    clean = {member: _without_nulls(item) for member, item in value.items()}
+    return {
+        member: item
+        for member, item in clean.items()
+        if item is not None and (item != {} or value[member] == {})
+    }
 
 
 def _defaults(given: Json | None, defaults: Json) -> Json:

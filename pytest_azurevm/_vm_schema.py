@@ -309,8 +309,10 @@ def _members(kind: Any) -> Any:
     """Give the same kinds with each object's members by name in lower case, as ARM reads them."""
     if isinstance(kind, list):
         return [_members(kind[0])]
-    if not isinstance(kind, dict) or "*" in kind:
+    if not isinstance(kind, dict):
         return kind
+    if "*" in kind:
+        return {"*": _members(kind["*"])}
     return {
         name.lower(): Member(name, _members(member), flag)
         for names, member in kind.items()
