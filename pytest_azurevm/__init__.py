@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_azurevm._clock import Clock as Clock
     from pytest_azurevm._clock import ClockStalled as ClockStalled
     from pytest_azurevm._clock import FakeClosed as FakeClosed
+    from pytest_azurevm._clock import PollerLeftRunningWarning as PollerLeftRunningWarning
     from pytest_azurevm._fake import FakeCompute as FakeCompute
     from pytest_azurevm._fake_vm import FakeVM as FakeVM
     from pytest_azurevm._fake_vm import Status as Status
@@ -32,6 +33,7 @@ _HOMES = {
     "FakeClosed": "_clock",
     "FakeCompute": "_fake",
     "FakeVM": "_fake_vm",
+    "PollerLeftRunningWarning": "_clock",
     "Status": "_fake_vm",
     "Timing": "_timing",
     "Transition": "_fake_vm",
@@ -45,6 +47,7 @@ __all__ = [
     "FakeClosed",
     "FakeCompute",
     "FakeVM",
+    "PollerLeftRunningWarning",
     "Status",
     "Timing",
     "Transition",

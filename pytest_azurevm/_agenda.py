@@ -104,6 +104,10 @@ class Agenda:
             self.changes += 1
         return action
 
+    def has_events(self) -> bool:
+        """Whether anything is going to happen by itself."""
+        return self._pending["event"] > 0
+
     def has_nothing_new(self) -> bool:
         """Whether all that is left are pollers that would see again what they saw last."""
         if self._pending["event"] or self._pending["wake"]:

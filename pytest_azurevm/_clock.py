@@ -4,8 +4,9 @@ Three rules, and all code below serves them:
 
 1. **Time moves in one place**, ``Clock._move``. Looking never moves it, and neither does
    beginning an operation.
-2. **Time stands while one of ours runs.** Polling threads are ours: they are counted from before
-   they start until after their done-callbacks. Time moves only when every one of them is at rest.
+2. **Time stands while anybody runs.** Polling threads are ours: they are counted from before they
+   start until after their done-callbacks. Any other thread is looked at from outside
+   (``_threads``). Time moves only when every one of them is at rest.
 3. **Time moves only because somebody waits for it**: a caller of ``advance``, or (with
    ``autojump``) whoever waits for a poller or sleeps. The thread that comes to rest last does the
    moving, whichever it is: a poller that is itself due next goes on without a thread switch.
@@ -22,12 +23,17 @@ import datetime as _dt
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from weakref import WeakSet
 
-from pytest_azurevm._agenda import EPOCH, Agenda, Entry, instant_us, microseconds
+from pytest_azurevm._agenda import EPOCH, Agenda, Entry, EntryKind, instant_us, microseconds
+from pytest_azurevm._threads import Others
 
-_STALL_AFTER_S: Final = 0.5  # real seconds without movement that make a wait hopeless
+_STALL_AFTER_S: Final = 0.4  # real seconds without movement that make a wait hopeless
+_LOOK_AGAIN_S: Final = 0.001  # real seconds until whoever waits looks again who else runs
+_PATIENCE: Final = 2_000  # such looks, after which a thread that never rests is passed over
+# Sleeps in a row, each with a look at the fake, during which nothing at all changed.
+_FRUITLESS_SLEEPS: Final = 10_000
 
 
 class ClockStalled(RuntimeError):
@@ -36,6 +42,18 @@ class ClockStalled(RuntimeError):
 
 class FakeClosed(RuntimeError):
     """The fake is over; what still wanted time from it cannot have any."""
+
+
+class PollerLeftRunningWarning(UserWarning):
+    """A fake ended while a poller was still following its operation."""
+
+
+class LeftRunning(NamedTuple):
+    """A thread of ours that was still at it when the fake ended, and the line that began it."""
+
+    who: str
+    filename: str
+    lineno: int
 
 
 class OutsideTime(Protocol):
@@ -51,13 +69,14 @@ class OutsideTime(Protocol):
 class Rest:
     """A thread at rest, parked until it is woken."""
 
-    __slots__ = ("awake", "counted", "error", "gate", "moves", "until", "who")
+    __slots__ = ("awake", "counted", "error", "gate", "ident", "moves", "until", "who")
 
     def __init__(self, who: str, *, counted: bool, moves: bool, until: str) -> None:
         self.gate = _thread.allocate_lock()
         self.gate.acquire()
         self.who = who
         self.until = until
+        self.ident = _thread.get_ident()
         self.counted = counted  # one of ours: time stands while it runs
         self.moves = moves  # its waiting entitles time to move
         self.awake = False
@@ -90,9 +109,16 @@ class Clock:
         self._running = 0  # threads of ours that are not at rest
         self._waiting: list[Rest] = []  # whose waiting lets time move
         self._settling: list[Rest] = []
-        self._parked: set[Rest] = set()
+        self._parked: dict[int, Rest] = {}  # by thread
+        self._roused = 0  # woken, and not on their way yet
+        self._others = Others()
+        self._impatience = 0  # looks in vain for everybody's rest
+        self._looks = 0
+        self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
+        self._raised: list[Exception] = []  # by done-callbacks, for whoever moves time
         self._ours = threading.local()
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[int, tuple[threading.Thread, LeftRunning]] = {}  # ours, by ident
+        self._ending: dict[int, threading.Thread] = {}  # ours, as good as over
         self._ended: WeakSet[threading.Thread] = WeakSet()
         self._awaited: dict[threading.Thread, list[Rest]] = {}
         self._closed = False
@@ -174,6 +200,7 @@ class Clock:
             # Rank 1: after everything else of its instant, also what joins while it is worked off.
             self._agenda.add(target_us, "wake", lambda: self.wake(rest), rank=1)
             self.rest(rest)
+            self._surface()
 
     # --- the agenda, for the engine ------------------------------------------------------------
 
@@ -185,9 +212,11 @@ class Clock:
         """Take *entry* off the agenda, if it is still on it."""
         self._agenda.cancel(entry)
 
-    def wake_at(self, due_us: int, action: Callable[[], None]) -> Entry:
+    def wake_at(
+        self, due_us: int, action: Callable[[], None], *, kind: EntryKind = "wake"
+    ) -> Entry:
         """Put the end of somebody's sleep on the agenda. It runs with the lock held."""
-        return self._agenda.add(due_us, "wake", action)
+        return self._agenda.add(due_us, kind, action)
 
     def at_close(self, action: Callable[[], None]) -> None:
         """Do *action* when the fake ends."""
@@ -199,14 +228,15 @@ class Clock:
 
     # --- the one place where time moves --------------------------------------------------------
 
-    def _move(self) -> None:
+    def _move(self, *, later: bool = False) -> None:
         """Work off the agenda while nobody of ours runs and somebody waits."""
         while not self._running:
             if self._settling:
                 self.wake(self._settling[-1])
                 continue
-            if not self._waiting:
+            if not self._waiting or not self._all_rest(later=later):
                 return
+            later = False
             entry = self._agenda.peek()
             if entry is None or self._agenda.has_nothing_new():
                 self._stall()
@@ -216,6 +246,21 @@ class Clock:
                 self._movements += 1
                 self._set_outside()
             self._agenda.pop()()
+
+    def _all_rest(self, *, later: bool) -> bool:
+        """Whether every thread rests, apart from ours, which are counted, and the caller's."""
+        if self._roused:
+            return False
+        if self._ending:
+            alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
+            self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
+        known = {**self._threads, **self._parked, **self._ending}
+        if self._others.all_rest(known, later=later):
+            self._impatience = 0
+            return True
+        # Whoever waits looks again; a thread that never rests cannot hold time up for ever.
+        self._impatience += later
+        return self._impatience > _PATIENCE
 
     def _run_due(self) -> None:
         """Let happen what takes no time: events of this very instant."""
@@ -263,7 +308,7 @@ class Clock:
 
     def rest(self, rest: Rest) -> None:
         """Park the calling thread, which holds the lock once, until *rest* is woken."""
-        self._parked.add(rest)
+        self._parked[rest.ident] = rest
         if rest.counted:
             self._running -= 1
         if rest.moves:
@@ -274,20 +319,27 @@ class Clock:
             self._park(rest)
         finally:
             self.lock.acquire()
+            if not rest.awake:  # interrupted, as by Ctrl-C: nobody woke it
+                self.wake(rest)
+            self._roused -= 1
         if rest.error is not None:
             raise rest.error
 
     def _park(self, rest: Rest) -> None:
-        if rest.moves or rest.counted or rest in self._settling:
+        if rest.moves:
+            while not rest.gate.acquire(timeout=_LOOK_AGAIN_S):
+                with self.lock:  # one looks for all
+                    if self._waiting and self._waiting[0] is rest:
+                        self._move(later=True)
+        elif rest.counted or rest in self._settling:
             rest.gate.acquire()
-            return
-        # Somebody else has to move time. Give that somebody a moment, not for ever.
-        seen = -1
-        while not rest.gate.acquire(timeout=_STALL_AFTER_S):
-            with self.lock:
-                if self._movements == seen and not rest.awake:
-                    self.wake(rest, self._stalled(rest))
-                seen = self._movements
+        else:  # somebody else has to move time: give that somebody a moment, not for ever
+            seen = -1
+            while not rest.gate.acquire(timeout=_STALL_AFTER_S):
+                with self.lock:
+                    if self._movements == seen and not rest.awake:
+                        self.wake(rest, self._stalled(rest))
+                    seen = self._movements
 
     def wake(self, rest: Rest, error: Exception | None = None) -> None:
         """End *rest*, with *error* if there is one."""
@@ -295,7 +347,8 @@ class Clock:
             return
         rest.awake = True
         rest.error = error
-        self._parked.discard(rest)
+        self._parked.pop(rest.ident, None)
+        self._roused += 1
         if rest.counted:
             self._running += 1
         if rest.moves:
@@ -304,29 +357,56 @@ class Clock:
             self._settling.remove(rest)
         rest.gate.release()
 
+    def _surface(self) -> None:
+        """Raise what a done-callback raised, to whoever let it run."""
+        if self._raised and not self._is_ours():
+            raise self._raised.pop(0)
+
     # --- sleeping and waiting, for transports and pollers --------------------------------------
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep for virtual time. A poller's sleep only lets others look; any other moves time."""
+    def sleep(self, seconds: float, *, polling: bool = False) -> None:
+        """Sleep for virtual time, and move it. A *polling* sleep only lets others look."""
+        self.sync()
         with self.lock:
-            ours = self._is_ours()
+            if not polling:
+                self.note_sleep()
             due_us = self._now_us + microseconds(seconds)
             rest = self.new_rest(
                 threading.current_thread().name,
-                moves=self.autojump and not ours,
+                moves=self.autojump and not (polling and self._is_ours()),
                 until=f"until {self.calendar(due_us).isoformat()}",
             )
-            entry = self._agenda.add(due_us, "poll" if ours else "wake", lambda: self.wake(rest))
+            entry = self._agenda.add(due_us, "poll" if polling else "wake", lambda: self.wake(rest))
             try:
                 self.rest(rest)
             finally:
                 self.cancel(entry)
 
+    def note_sleep(self) -> None:
+        """Count the sleeps of whoever looks again and again at what never changes.
+
+        Raises:
+            ClockStalled: that has gone on for too long.
+        """
+        changes, looks, sleeps = self._fruitless
+        fruitless = changes == self._agenda.changes and not self._agenda.has_events()
+        sleeps = sleeps + (looks != self._looks) if fruitless else 0
+        self._fruitless = (self._agenda.changes, self._looks, sleeps)
+        if sleeps > _FRUITLESS_SLEEPS:
+            self._fruitless = (0, 0, 0)
+            raise ClockStalled(
+                f"{threading.current_thread().name} has slept and looked {sleeps:,} times, and "
+                "nothing changed: no operation is in flight, and nothing is due, so what it waits "
+                f"for never comes. It is {self.calendar(self._now_us).isoformat()}. Give the loop "
+                "a deadline, or make happen what it waits for."
+            )
+
     def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> None:
         """Wait until *thread*, one of ours, has ended, or *timeout* virtual seconds are over."""
         self.sync()
         with self.lock:
-            if thread in self._ended or thread not in self._threads:
+            if thread.ident not in self._threads:
+                self._surface()
                 return
             rest = self.new_rest(
                 threading.current_thread().name, moves=self.autojump, until=f"for {who}"
@@ -341,6 +421,7 @@ class Clock:
             finally:
                 if entry is not None:
                     self.cancel(entry)
+            self._surface()
 
     # --- threads of ours -----------------------------------------------------------------------
 
@@ -355,22 +436,27 @@ class Clock:
         """Take back ``expect_thread``: none was needed."""
         with self.lock:
             self._running -= 1
-            self._move()
 
     @contextmanager
-    def our_thread(self) -> Iterator[None]:
-        """Be, for the calling thread, one of ours (announced by ``expect_thread``)."""
-        thread = threading.current_thread()
+    def our_thread(self, begun: LeftRunning) -> Iterator[None]:
+        """Be, for the calling thread, one of ours (announced by ``expect_thread``).
+
+        What it raises goes to whoever moves time: that is where a test looks.
+        """
+        thread, ident = threading.current_thread(), _thread.get_ident()
         with self.lock:
-            self._threads.add(thread)
+            self._threads[ident] = (thread, begun)
             self._ours.yes = True
         try:
             yield
+        except Exception as error:
+            self._raised.append(error)
         finally:
             with self.lock:
                 self._ours.yes = False
                 self._ended.add(thread)
-                self._threads.discard(thread)
+                self._ending[ident] = thread
+                self._threads.pop(ident, None)
                 for rest in self._awaited.pop(thread, ()):
                     self.wake(rest)
                 self._running -= 1
@@ -410,6 +496,7 @@ class Clock:
         if self._closed:
             return
         with self.lock:
+            self._looks += 1
             self._run_due()
             outside_us = None if self._outside is None else self._outside.now_us()
             if outside_us is None:
@@ -440,16 +527,21 @@ class Clock:
 
     # --- the end -------------------------------------------------------------------------------
 
-    def close(self) -> tuple[str, ...]:
-        """End everything that still waits, see our threads out, and name those that were left."""
+    def close(self) -> tuple[LeftRunning, ...]:
+        """End everything that still waits, see our threads out, and name those that were left.
+
+        Raises:
+            Exception: what a done-callback raised, if nobody has met it yet.
+        """
         with self.lock:
             self._closed = True
-            left = tuple(self._threads)
-            for rest in tuple(self._parked):
+            left = tuple(self._threads.values())
+            for rest in tuple(self._parked.values()):
                 self.wake(rest, FakeClosed(f"{rest.who}: the fake was closed while this waited."))
         for end in self._at_close:
             end()
-        for thread in left:
+        for thread in (*(thread for thread, _ in left), *self._ending.values()):
             if thread is not threading.current_thread():
                 thread.join()
-        return tuple(thread.name for thread in left)
+        self._surface()
+        return tuple(begun for _, begun in left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as _dt
 import json
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from pytest_azurevm import _vm_model as models
 from pytest_azurevm._arm import Arm
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._calls import Calls
-from pytest_azurevm._clock import Clock, FakeClosed
+from pytest_azurevm._clock import Clock, FakeClosed, PollerLeftRunningWarning
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._fake_vm import FakeVM
@@ -134,9 +135,19 @@ class FakeCompute:
             return
         self._active = False
         self._closed = True
-        self._clock.close()
-        self._frozen.close()
-        _pollers.uninstall()
+        try:
+            left = self._clock.close()
+        finally:
+            self._frozen.close()
+            _pollers.uninstall()
+        for poller in left:
+            warnings.warn_explicit(
+                f"a poller was left running: {poller.who}. Wait for it (poller.result()), or move "
+                "time to its end (clock.run_until_idle()), before the fake ends.",
+                PollerLeftRunningWarning,
+                poller.filename,
+                poller.lineno,
+            )
 
     def reset(self) -> None:
         """Start anew: an empty subscription, no calls, the clock back at its start.

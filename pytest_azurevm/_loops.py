@@ -38,8 +38,8 @@ class Loops:
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         clock.at_close(self._close)
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep for virtual *seconds* in a task.
+    async def sleep(self, seconds: float, *, polling: bool = False) -> None:
+        """Sleep for virtual *seconds* in a task. A *polling* sleep only goes on to look.
 
         Raises:
             FakeClosed: the fake ended meanwhile.
@@ -47,11 +47,14 @@ class Loops:
         clock, loop = self._clock, asyncio.get_running_loop()
         clock.sync()
         with clock.lock:
+            if not polling:
+                clock.note_sleep()
             future: asyncio.Future[None] = loop.create_future()
             state = self._loops.setdefault(loop, _Loop())
             state.sleeping.add(future)
             due_us = clock.now_us + microseconds(seconds)
-            entry = clock.wake_at(due_us, self._waker(loop, state, future))
+            waker = self._waker(loop, state, future)
+            entry = clock.wake_at(due_us, waker, kind="poll" if polling else "wake")
         self._check_when_idle(loop, state)
         try:
             await future

@@ -11,6 +11,7 @@ as it is, and all is put back when the last fake ends.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -19,9 +20,10 @@ from urllib.parse import urlsplit
 
 from azure.core.polling import LROPoller
 
-from pytest_azurevm._clock import Clock
+from pytest_azurevm._clock import Clock, LeftRunning
 
 _MARK: Final = "_azurevm_clock"
+_BEGUN: Final = "_azurevm_begun"
 _lock = threading.Lock()
 _users = 0
 _originals: dict[str, Callable[..., Any]] = {}
@@ -59,6 +61,7 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
             original(poller, client, *args, **kwargs)
             return
         setattr(poller, _MARK, clock)
+        setattr(poller, _BEGUN, _begun())
         clock.expect_thread()
         try:
             original(poller, client, *args, **kwargs)
@@ -80,7 +83,8 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
         if clock is None:
             original(poller)
             return
-        with clock.our_thread():
+        filename, lineno = getattr(poller, _BEGUN)
+        with clock.our_thread(LeftRunning(_described(poller), filename, lineno)):
             original(poller)
 
     return _start
@@ -141,6 +145,17 @@ def _clock_of_client(client: Any) -> Clock | None:
     transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
     link = getattr(transport, "azurevm_link", None)
     return None if link is None else link.clock
+
+
+def _begun() -> tuple[str, int]:
+    """Give the line that began an operation: the nearest that is neither the SDK's nor ours."""
+    frame = sys._getframe(1)  # noqa: SLF001  documented, in spite of its name
+    while frame.f_back is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in ("azure", "pytest_azurevm"):
+            break
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _described(poller: Any) -> str:

@@ -7,8 +7,10 @@ what it finds in production.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from http.client import responses as reasons
+from types import FrameType
 from typing import Any
 
 import requests
@@ -95,7 +97,7 @@ class FakeTransport(HttpTransport[Any, Any]):
 
     def sleep(self, duration: float) -> None:
         """Sleep for virtual seconds: between polls, and before retries."""
-        self.azurevm_link.clock.sleep(duration)
+        self.azurevm_link.clock.sleep(duration, polling=_polls(sys._getframe(1)))  # noqa: SLF001
 
 
 class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
@@ -126,7 +128,8 @@ class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
 
     async def sleep(self, duration: float) -> None:
         """Sleep for virtual seconds: between polls, and before retries."""
-        await self.azurevm_link.loops.sleep(duration)
+        polling = _polls(sys._getframe(1))  # noqa: SLF001
+        await self.azurevm_link.loops.sleep(duration, polling=polling)
 
 
 class FakeCredential:
@@ -152,6 +155,12 @@ class AsyncFakeCredential:
 
     async def __aexit__(self, *_args: object) -> None:
         await self.close()
+
+
+def _polls(caller: FrameType) -> bool:
+    """Whether it is a poller that sleeps, which only looks; a retry goes on to do something."""
+    module = str(caller.f_globals.get("__name__", ""))
+    return module.startswith(("azure.core.polling.", "azure.mgmt.core.polling."))
 
 
 def _body_of(request: Any) -> bytes:

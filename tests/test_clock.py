@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed
+from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, LeftRunning
 
 START = "2026-01-01T00:00:00Z"
 
@@ -22,7 +22,7 @@ def polling(clock: Clock, body) -> threading.Thread:
     """Start a thread of ours that does *body*, and let it come to rest."""
 
     def run() -> None:
-        with clock.our_thread():
+        with clock.our_thread(LeftRunning("poller", "here.py", 1)):
             body()
 
     clock.expect_thread()
@@ -163,7 +163,7 @@ def test_run_until_idle_ends_with_the_last_event(clock):
 
 def test_a_sleeping_poller_does_not_move_time(clock):
     """A polling thread's sleep only lets others look."""
-    polling(clock, lambda: clock.sleep(5))
+    polling(clock, lambda: clock.sleep(5, polling=True))
 
     assert clock.now_us == 0
 
@@ -174,7 +174,7 @@ def test_advancing_wakes_pollers_at_their_instant(clock):
 
     def poll() -> None:
         for _ in range(3):
-            clock.sleep(10)
+            clock.sleep(10, polling=True)
             seen.append(clock.now_us)
 
     thread = polling(clock, poll)
@@ -188,7 +188,7 @@ def test_pollers_and_events_of_one_instant_keep_their_order(clock):
     seen = []
 
     def poll() -> None:
-        clock.sleep(10)
+        clock.sleep(10, polling=True)
         seen.append("poller")
 
     clock.at(10_000_000, lambda: seen.append("before"))
@@ -212,7 +212,7 @@ def test_sleep_outside_of_pollers_jumps(clock):
 
 def test_waiting_for_a_thread_takes_as_long_as_it_takes(clock):
     """Waiting for a poller moves time to its end, and no further."""
-    thread = polling(clock, lambda: (clock.sleep(10), clock.sleep(20)))
+    thread = polling(clock, lambda: (clock.sleep(10, polling=True), clock.sleep(20, polling=True)))
     clock.at(20_000_000, lambda: None)
 
     clock.wait_for_thread(thread, None, who="it")
@@ -222,7 +222,7 @@ def test_waiting_for_a_thread_takes_as_long_as_it_takes(clock):
 
 def test_waiting_for_the_longest_of_three_takes_the_longest(clock):
     """Three pollers waited for one after another take the longest of them, not the sum."""
-    threads = [polling(clock, lambda s=s: clock.sleep(s)) for s in (30, 10, 20)]
+    threads = [polling(clock, lambda s=s: clock.sleep(s, polling=True)) for s in (30, 10, 20)]
     clock.at(30_000_000, lambda: None)
 
     for thread in threads:
@@ -233,7 +233,7 @@ def test_waiting_for_the_longest_of_three_takes_the_longest(clock):
 
 def test_a_timeout_is_virtual(clock):
     """Waiting with a timeout returns at that virtual instant, the poller still at it."""
-    thread = polling(clock, lambda: clock.sleep(100))
+    thread = polling(clock, lambda: clock.sleep(100, polling=True))
 
     clock.wait_for_thread(thread, 7.5, who="it")
 
@@ -245,7 +245,7 @@ def test_a_wait_that_nothing_ends_says_so(clock):
 
     def poll() -> None:
         while True:
-            clock.sleep(30)
+            clock.sleep(30, polling=True)
 
     thread = polling(clock, poll)
     with pytest.raises(ClockStalled) as caught:
@@ -264,7 +264,7 @@ def test_a_wait_gives_pollers_their_last_look_before_it_gives_up(clock):
 
     def poll() -> None:
         while True:
-            clock.sleep(30)
+            clock.sleep(30, polling=True)
             looks.append(clock.now_us)
 
     thread = polling(clock, poll)
@@ -304,7 +304,7 @@ def test_closing_ends_what_waits(clock):
 
     def poll() -> None:
         try:
-            clock.sleep(5)
+            clock.sleep(5, polling=True)
         except FakeClosed as error:
             errors.append(str(error))
 
@@ -312,7 +312,7 @@ def test_closing_ends_what_waits(clock):
     named = clock.close()
 
     assert (named, errors, thread.is_alive()) == (
-        ("poller",),
+        (LeftRunning("poller", "here.py", 1),),
         ["poller: the fake was closed while this waited."],
         False,
     )

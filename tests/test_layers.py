@@ -24,7 +24,7 @@ LAYERS = (
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_loops", "_frozen"),
     ("_clock", "_vm_form"),
-    ("_agenda", "_errors", "_vm_schema"),
+    ("_agenda", "_errors", "_vm_schema", "_threads"),
 )
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 AZURE = {"_transport", "_pollers", "_fake"}

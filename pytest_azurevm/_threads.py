@@ -1,0 +1,82 @@
+"""Who else runs: whether any thread that the clock does not know has something left to do.
+
+Time may not move under a thread that is about to begin an operation, and nothing announces such a
+thread. So before time moves, every thread that is not at rest on the clock is looked at from the
+outside: one that is parked in a wait of the standard library, which nobody has ended yet, rests; so
+does one that stays at the very same instruction look after look. Any other one runs.
+
+No thread is touched, and no time is spent where there is no other thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Container
+from types import FrameType
+from typing import Any, Final
+
+# A thread that stays at one instruction for so many looks, about a millisecond apart, is blocked in
+# something that cannot be looked into: a lock of its own, a socket.
+_SAME_LOOKS: Final = 8
+
+
+class Others:
+    """The threads of the process, apart from those that the clock knows."""
+
+    def __init__(self) -> None:
+        self._looks: dict[int, tuple[int, int, int]] = {}  # frame, instruction, how often
+
+    def all_rest(self, known: Container[int], *, later: bool) -> bool:
+        """Whether every thread rests whose ident is not *known*. The caller's own does not count.
+
+        *later* says that a moment of real time has passed since the last look, so that a thread
+        which is still at the same instruction has had its chance.
+        """
+        # The public listing takes a lock, which a thread that is looked at might hold.
+        active = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
+        idents = [ident for ident in tuple(active) if ident not in known]
+        if threading._limbo:  # type: ignore[attr-defined]  # noqa: SLF001  one is just starting
+            return False
+        own = threading.get_ident()
+        if not idents or idents == [own]:
+            return True
+        frames = sys._current_frames()  # noqa: SLF001  documented, in spite of its name
+        resting = [
+            self._rests(ident, frames.get(ident), later=later) for ident in idents if ident != own
+        ]
+        return all(resting)  # each is looked at every time, so that looks can be compared
+
+    def _rests(self, ident: int, frame: FrameType | None, *, later: bool) -> bool:
+        if frame is None:  # over, or not begun in Python
+            self._looks.pop(ident, None)
+            return True
+        waits = _waits(frame)
+        if waits is not None:
+            return waits
+        place = (id(frame), frame.f_lasti)
+        last = self._looks.get(ident)
+        looks = last[2] + later if last is not None and last[:2] == place else 0
+        self._looks[ident] = (*place, looks)
+        return looks >= _SAME_LOOKS
+
+
+def _waits(frame: FrameType) -> bool | None:
+    """Whether a thread is parked in a wait of the standard library; ``None``: no such wait."""
+    module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+    if module == "threading":
+        if name == "wait":  # of a Condition, and so of events, futures and queues
+            return _is_locked(frame.f_locals.get("waiter"))
+        if name == "_wait_for_tstate_lock":
+            return _is_locked(frame.f_locals.get("lock"))
+    elif module == "concurrent.futures.thread" and name == "_worker":
+        queue = frame.f_locals.get("work_queue")
+        return None if queue is None or queue.qsize() else True
+    elif module == "selectors" and name == "select":
+        return True
+    return None
+
+
+def _is_locked(lock: Any) -> bool | None:
+    """Whether nobody has ended the wait for *lock* yet; ``None``: the wait has not begun."""
+    return None if lock is None else bool(lock.locked())
