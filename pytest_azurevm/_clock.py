@@ -29,7 +29,7 @@ from weakref import WeakSet
 from pytest_azurevm._agenda import EPOCH, Agenda, Entry, EntryKind, instant_us, microseconds
 from pytest_azurevm._threads import Others
 
-_STALL_AFTER_S: Final = 0.4  # real seconds without movement that make a wait hopeless
+_STALL_LOOKS: Final = 80  # ten milliseconds apart, without movement: the wait is hopeless
 _LOOK_AGAIN_S: Final = 0.001  # real seconds until whoever waits looks again who else runs
 _PATIENCE: Final = 2_000  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
@@ -69,15 +69,26 @@ class OutsideTime(Protocol):
 class Rest:
     """A thread at rest, parked until it is woken."""
 
-    __slots__ = ("awake", "counted", "error", "gate", "ident", "moves", "until", "who")
+    __slots__ = (
+        "awake", "counted", "error", "gate", "ident", "interrupted", "moves", "until", "who"
+    )  # fmt: skip
 
-    def __init__(self, who: str, *, counted: bool, moves: bool, until: str) -> None:
+    def __init__(
+        self,
+        who: str,
+        *,
+        counted: bool,
+        moves: bool,
+        until: str,
+        interrupted: Callable[[], bool] | None,
+    ) -> None:
         self.gate = _thread.allocate_lock()
         self.gate.acquire()
         self.who = who
         self.until = until
         self.ident = _thread.get_ident()
         self.counted = counted  # one of ours: time stands while it runs
+        self.interrupted = interrupted  # whether something else calls the thread back
         self.moves = moves  # its waiting entitles time to move
         self.awake = False
         self.error: Exception | None = None
@@ -108,10 +119,12 @@ class Clock:
         self._movements = 0
         self._running = 0  # threads of ours that are not at rest
         self._waiting: list[Rest] = []  # whose waiting lets time move
-        self._settling: list[Rest] = []
+        self._settling: dict[int, Rest] = {}  # by the thread of ours whose rest is awaited
         self._parked: dict[int, Rest] = {}  # by thread
         self._roused = 0  # woken, and not on their way yet
         self._others = Others()
+        self._breath = _thread.allocate_lock()  # never released: its timeout is a moment
+        self._breath.acquire()
         self._impatience = 0  # looks in vain for everybody's rest
         self._looks = 0
         self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
@@ -198,8 +211,11 @@ class Clock:
         with self.lock:
             rest = self.new_rest("advance", moves=True)
             # Rank 1: after everything else of its instant, also what joins while it is worked off.
-            self._agenda.add(target_us, "wake", lambda: self.wake(rest), rank=1)
-            self.rest(rest)
+            entry = self._agenda.add(target_us, "wake", lambda: self.wake(rest), rank=1)
+            try:
+                self.rest(rest)
+            finally:
+                self.cancel(entry)
             self._surface()
 
     # --- the agenda, for the engine ------------------------------------------------------------
@@ -229,13 +245,8 @@ class Clock:
     # --- the one place where time moves --------------------------------------------------------
 
     def _move(self, *, later: bool = False) -> None:
-        """Work off the agenda while nobody of ours runs and somebody waits."""
-        while not self._running:
-            if self._settling:
-                self.wake(self._settling[-1])
-                continue
-            if not self._waiting or not self._all_rest(later=later):
-                return
+        """Work off the agenda while everybody rests and somebody waits."""
+        while self._waiting and (later or not self._running) and self._all_rest(later=later):
             later = False
             entry = self._agenda.peek()
             if entry is None or self._agenda.has_nothing_new():
@@ -248,19 +259,27 @@ class Clock:
             self._agenda.pop()()
 
     def _all_rest(self, *, later: bool) -> bool:
-        """Whether every thread rests, apart from ours, which are counted, and the caller's."""
-        if self._roused:
+        """Whether every thread rests but the caller's.
+
+        One of ours that does not may still be blocked by something else than the clock, such as a
+        callback that waits for another thread: *later*, it is looked at like any other.
+        """
+        if self._roused or any(rest.interrupted() for rest in self._parked.values()
+                               if rest.interrupted is not None):  # fmt: skip
             return False
         if self._ending:
             alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
             self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
-        known = {**self._threads, **self._parked, **self._ending}
-        if self._others.all_rest(known, later=later):
+        if self._others.all_rest({**self._parked, **self._ending}, later=later):
             self._impatience = 0
             return True
         # Whoever waits looks again; a thread that never rests cannot hold time up for ever.
         self._impatience += later
         return self._impatience > _PATIENCE
+
+    def let_others_run(self) -> None:
+        """Give the other threads, and the world outside, a moment of real time."""
+        self._breath.acquire(timeout=_LOOK_AGAIN_S)
 
     def _run_due(self) -> None:
         """Let happen what takes no time: events of this very instant."""
@@ -296,7 +315,14 @@ class Clock:
 
     # --- resting, for whatever waits -----------------------------------------------------------
 
-    def new_rest(self, who: str, *, moves: bool, until: str = "") -> Rest:
+    def new_rest(
+        self,
+        who: str,
+        *,
+        moves: bool,
+        until: str = "",
+        interrupted: Callable[[], bool] | None = None,
+    ) -> Rest:
         """Give the calling thread's next rest; *who* and *until* are for messages.
 
         Raises:
@@ -304,7 +330,7 @@ class Clock:
         """
         if self._closed:
             raise FakeClosed(f"{who}: this fake is closed, its time stands still. Take a new one.")
-        return Rest(who, counted=self._is_ours(), moves=moves, until=until)
+        return Rest(who, counted=self._is_ours(), moves=moves, until=until, interrupted=interrupted)
 
     def rest(self, rest: Rest) -> None:
         """Park the calling thread, which holds the lock once, until *rest* is woken."""
@@ -313,14 +339,18 @@ class Clock:
             self._running -= 1
         if rest.moves:
             self._waiting.append(rest)
-        self._move()
-        self.lock.release()
+        settling = self._settling.pop(rest.ident, None)
+        if settling is not None:
+            self.wake(settling)
         try:
-            self._park(rest)
+            self._move()
+            self.lock.release()
+            try:
+                self._park(rest)
+            finally:
+                self.lock.acquire()
         finally:
-            self.lock.acquire()
-            if not rest.awake:  # interrupted, as by Ctrl-C: nobody woke it
-                self.wake(rest)
+            self.wake(rest)  # where something else ended the rest, such as Ctrl-C
             self._roused -= 1
         if rest.error is not None:
             raise rest.error
@@ -329,17 +359,22 @@ class Clock:
         if rest.moves:
             while not rest.gate.acquire(timeout=_LOOK_AGAIN_S):
                 with self.lock:  # one looks for all
+                    if rest.interrupted is not None and rest.interrupted():
+                        return
                     if self._waiting and self._waiting[0] is rest:
                         self._move(later=True)
-        elif rest.counted or rest in self._settling:
+        elif rest.counted or rest in self._settling.values():
             rest.gate.acquire()
         else:  # somebody else has to move time: give that somebody a moment, not for ever
-            seen = -1
-            while not rest.gate.acquire(timeout=_STALL_AFTER_S):
+            seen, looks = -1, 0
+            while not rest.gate.acquire(timeout=_LOOK_AGAIN_S * 10):
                 with self.lock:
-                    if self._movements == seen and not rest.awake:
-                        self.wake(rest, self._stalled(rest))
+                    if rest.interrupted is not None and rest.interrupted():
+                        return
+                    looks = looks + 1 if self._movements == seen else 0
                     seen = self._movements
+                    if looks > _STALL_LOOKS and not rest.awake:
+                        self.wake(rest, self._stalled(rest))
 
     def wake(self, rest: Rest, error: Exception | None = None) -> None:
         """End *rest*, with *error* if there is one."""
@@ -353,8 +388,6 @@ class Clock:
             self._running += 1
         if rest.moves:
             self._waiting.remove(rest)
-        if rest in self._settling:
-            self._settling.remove(rest)
         rest.gate.release()
 
     def _surface(self) -> None:
@@ -459,17 +492,19 @@ class Clock:
                 self._threads.pop(ident, None)
                 for rest in self._awaited.pop(thread, ()):
                     self.wake(rest)
+                settling = self._settling.pop(ident, None)
+                if settling is not None:
+                    self.wake(settling)
                 self._running -= 1
                 self._move()
 
-    def settle(self) -> None:
-        """Wait, without moving time, until every thread of ours is at rest."""
+    def settle(self, thread: threading.Thread) -> None:
+        """Wait, without moving time, until *thread*, one of ours, is at rest for the first time."""
         with self.lock:
-            own = 1 if self._is_ours() else 0
-            if self._running <= own or self._closed:
+            ident = thread.ident or 0
+            if ident in self._parked or thread in self._ended or self._closed:
                 return
-            rest = self.new_rest("settle", moves=False)
-            self._settling.append(rest)
+            self._settling[ident] = rest = self.new_rest("settle", moves=False)
             self.rest(rest)
 
     def has_ended(self, thread: threading.Thread) -> bool:

@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from pytest_azurevm import _sleeping
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._arm import Arm
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._calls import Calls
-from pytest_azurevm._clock import Clock, FakeClosed, PollerLeftRunningWarning
+from pytest_azurevm._clock import Clock, FakeClosed, LeftRunning, PollerLeftRunningWarning
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._fake_vm import FakeVM
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SUBSCRIPTION_ID: Final = "00000000-0000-4000-8000-000000000001"
 TENANT_ID: Final = "00000000-0000-4000-8000-000000000002"
 START: Final = "2026-01-01T00:00:00Z"
+_SLEEPS: Final = ("virtual", "real")
 _SETTLED: Final = ("running", "stopped", "deallocated")
 _IMAGES: Final = {
     "Linux": {
@@ -62,6 +64,8 @@ class FakeCompute:
         seed: where ids and chance start from: the same seed, the same run.
         jitter: how far durations scatter: sigma of a log-normal factor, 0 for none.
         subscription_id: the default subscription, a UUID.
+        sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
+            virtual too; ``"real"`` leaves them alone.
 
     Raises:
         ValueError: an argument is none of what it can be.
@@ -77,11 +81,14 @@ class FakeCompute:
         seed: int = 0,
         jitter: float = 0.0,
         subscription_id: str = SUBSCRIPTION_ID,
+        sleep: str = "virtual",
     ) -> None:
         if edition not in EDITIONS:
             raise ValueError(f"edition {edition!r} is not one of {', '.join(EDITIONS)}")
         if not isinstance(autojump, bool):
             raise TypeError(f"autojump must be True or False, not {autojump!r}")
+        if sleep not in _SLEEPS:
+            raise ValueError(f"sleep {sleep!r} is not one of {', '.join(_SLEEPS)}")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be a whole number, not {seed!r}")
         self.subscription_id = _checked_subscription(subscription_id)
@@ -89,7 +96,7 @@ class FakeCompute:
         self.location = "westeurope"
         self.edition = edition
         self._autojump, self._start, self._seed = autojump, start, seed
-        self._profile, self._jitter = timing, jitter
+        self._profile, self._jitter, self._sleep = timing, jitter, sleep
         self._frozen = FrozenTime()
         self._client: Any = None
         self._aio_client: Any = None
@@ -117,6 +124,9 @@ class FakeCompute:
         _pollers.install()
         self._active = True
         self._frozen.listen(self._sync)
+        if self._sleep == "virtual":
+            _sleeping.install(self._clock)
+            self._loops.install()
         return self
 
     def __exit__(
@@ -136,7 +146,7 @@ class FakeCompute:
         self._active = False
         self._closed = True
         try:
-            left = self._clock.close()
+            left = self._end_time()
         finally:
             self._frozen.close()
             _pollers.uninstall()
@@ -154,8 +164,18 @@ class FakeCompute:
 
         Clients go on working; ``clock`` and ``timing`` are new objects.
         """
-        self._clock.close()
+        self._end_time()
         self._build()
+        if self._active and self._sleep == "virtual":
+            _sleeping.install(self._clock)
+            self._loops.install()
+
+    def _end_time(self) -> tuple[LeftRunning, ...]:
+        _sleeping.uninstall()
+        try:
+            return self._clock.close()
+        finally:
+            self._loops.close()
 
     def _sync(self) -> None:
         self._clock.sync()  # the clock in force: reset() makes a new one

@@ -1,33 +1,79 @@
-"""Virtual sleep in event loops.
+"""Event loops on virtual time.
 
 All tasks of a loop share one thread, so time may move for them once the whole loop has nothing left
-to do. Then the loop's thread itself comes to rest on the clock, until the first of its tasks is
-due; whatever else is due before (events, polling threads) happens on the way.
+to do. Then the loop's thread itself comes to rest on the clock, until the first of its tasks or
+timers is due; whatever else is due before (events, polling threads) happens on the way.
+
+asyncio's own loops are adopted as a whole when something in them first sleeps or sets a timer: from
+then on ``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
+``call_later``. In a loop of another make, only the SDK's own sleeps are virtual.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable
-from typing import Final
+from functools import wraps
+from typing import Any, Final
 
-from pytest_azurevm._agenda import microseconds
+from pytest_azurevm._agenda import SECOND_US, Entry, microseconds
 from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, Rest
 
-# asyncio's own loops show what is ready to run; of any other, ask so many rounds later.
+# A loop is idle when it showed nothing to run for so many rounds. Of a loop of another make, which
+# does not show it, more rounds are taken for that.
 _QUIET_ROUNDS: Final = 2
 _QUIET_ROUNDS_UNSEEN: Final = 16
+# Where only deadlines are set, what is waited for may come from outside: a socket, an executor.
+_QUIET_ROUNDS_DEADLINES: Final = 30
+# A loop that always has something to run, such as a task that spins, does not hold time up.
+_MOST_ROUNDS: Final = 2_000
+_RESOLUTION_S: Final = 1e-6  # ours; asyncio's own is finer than the clock's instants
+_SLEEP_ENDS: Final = "_set_result_unless_cancelled"  # what asyncio.sleep has a timer do
+_TIMER_MAKERS: Final = ("call_later", "call_at")
 
 
 class _Loop:
-    """The virtual sleeps of one event loop."""
+    """One event loop, while something sleeps in it."""
 
-    def __init__(self) -> None:
-        self.sleeping: set[asyncio.Future[None]] = set()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.sleeping: set[asyncio.Future[None]] = set()  # the SDK's sleeps
         self.due: list[asyncio.Future[None]] = []
         self.checking = False
+        self.rounds = 0
         self.quiet_rounds = 0
         self.rest: Rest | None = None  # while the loop's thread is at rest
+        self.adopted: tuple[float, int] | None = None  # its time, and the clock's, at adoption
+
+    def is_busy(self) -> bool:
+        """Whether the loop shows something to run."""
+        return bool(getattr(self.loop, "_ready", ()))
+
+    def next_timer_us(self) -> int | None:
+        """Give the instant of the first timer of an adopted loop."""
+        if self.adopted is None:
+            return None
+        timers: list[asyncio.TimerHandle] = self.loop._scheduled  # type: ignore[attr-defined]  # noqa: SLF001
+        first = next(iter(timers), None)
+        if first is not None and first.cancelled():
+            first = min((t for t in timers if not t.cancelled()), default=None)
+        if first is None:
+            return None
+        base_s, base_us = self.adopted
+        return base_us + round((first.when() - base_s) * SECOND_US)
+
+    def has_sleeper(self) -> bool:
+        """Whether somebody sleeps in the loop, and does not merely have a deadline."""
+        if self.sleeping or self.adopted is None:
+            return bool(self.sleeping)
+        timers = self.loop._scheduled  # type: ignore[attr-defined]  # noqa: SLF001
+        return any(_ends_a_sleep(t) for t in timers if not t.cancelled())
+
+
+def _ends_a_sleep(timer: asyncio.TimerHandle) -> bool:
+    callback = timer._callback  # type: ignore[attr-defined]  # noqa: SLF001
+    return getattr(callback, "__name__", "") == _SLEEP_ENDS
 
 
 class Loops:
@@ -36,7 +82,9 @@ class Loops:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
-        clock.at_close(self._close)
+        self._makers: dict[str, Callable[..., Any]] = {}
+
+    # --- the SDK's own sleeps ------------------------------------------------------------------
 
     async def sleep(self, seconds: float, *, polling: bool = False) -> None:
         """Sleep for virtual *seconds* in a task. A *polling* sleep only goes on to look.
@@ -49,71 +97,146 @@ class Loops:
         with clock.lock:
             if not polling:
                 clock.note_sleep()
+            state = self._state(loop)
             future: asyncio.Future[None] = loop.create_future()
-            state = self._loops.setdefault(loop, _Loop())
             state.sleeping.add(future)
-            due_us = clock.now_us + microseconds(seconds)
-            waker = self._waker(loop, state, future)
-            entry = clock.wake_at(due_us, waker, kind="poll" if polling else "wake")
-        self._check_when_idle(loop, state)
+            entry = clock.wake_at(
+                clock.now_us + microseconds(seconds),
+                self._waker(state, future),
+                kind="poll" if polling else "wake",
+            )
+        self._check_when_idle(state)
         try:
             await future
         finally:
             with clock.lock:
                 clock.cancel(entry)
                 state.sleeping.discard(future)
-                if not state.sleeping:
-                    self._loops.pop(loop, None)
 
-    def _waker(
-        self, loop: asyncio.AbstractEventLoop, state: _Loop, future: asyncio.Future[None]
-    ) -> Callable[[], None]:
+    def _waker(self, state: _Loop, future: asyncio.Future[None]) -> Callable[[], None]:
         def wake() -> None:
-            if state.rest is None:  # the loop runs: somebody else moved time
-                loop.call_soon_threadsafe(_finish, future, None)
-            else:
+            if state.rest is not None:
                 state.due.append(future)
                 self._clock.wake(state.rest)
+            elif not state.loop.is_closed():  # it runs: somebody else moved time
+                state.loop.call_soon_threadsafe(_finish, future, None)
 
         return wake
 
-    def _check_when_idle(self, loop: asyncio.AbstractEventLoop, state: _Loop) -> None:
-        if self._clock.autojump and not state.checking:
-            state.checking = True
-            state.quiet_rounds = 0
-            loop.call_soon(self._when_idle, loop, state)
+    def _state(self, loop: asyncio.AbstractEventLoop) -> _Loop:
+        if loop not in self._loops:
+            self._loops = {one: state for one, state in self._loops.items() if not one.is_closed()}
+            self._loops[loop] = _Loop(loop)
+        return self._loops[loop]
 
-    def _when_idle(self, loop: asyncio.AbstractEventLoop, state: _Loop) -> None:
-        """Rest until one of the loop's tasks is due, unless one still has something to do."""
-        state.checking = False
-        if not state.sleeping:
-            return
-        ready = getattr(loop, "_ready", None)
-        state.quiet_rounds = 0 if ready else state.quiet_rounds + 1
-        if state.quiet_rounds < (_QUIET_ROUNDS_UNSEEN if ready is None else _QUIET_ROUNDS):
-            state.checking = True
-            loop.call_soon(self._when_idle, loop, state)
-            return
-        error: Exception | None = None
+    # --- timers of asyncio's own loops ---------------------------------------------------------
+
+    def install(self) -> None:
+        """Adopt every loop of asyncio's make that sets a timer from now on."""
+        for name in _TIMER_MAKERS:
+            original = self._makers[name] = getattr(BaseEventLoop, name)
+            setattr(BaseEventLoop, name, self._adopting(original))
+
+    def _adopting(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def set_timer(loop: BaseEventLoop, *args: Any, **kwargs: Any) -> Any:
+            state = self._adopt(loop)
+            timer = original(loop, *args, **kwargs)
+            self._check_when_idle(state)
+            return timer
+
+        return set_timer
+
+    def _adopt(self, loop: BaseEventLoop) -> _Loop:
         with self._clock.lock:
-            try:
-                state.rest = self._clock.new_rest("an event loop", moves=True)
-                self._clock.rest(state.rest)
-            except (ClockStalled, FakeClosed) as ended:
-                error = ended
-            finally:
-                state.rest = None
-        for future in tuple(state.sleeping) if error else state.due:
-            _finish(future, error)
-        state.due.clear()
-        self._check_when_idle(loop, state)
+            state = self._state(loop)
+            if state.adopted is None:
+                base_s, base_us = state.adopted = (loop.time(), self._clock.now_us)
+                clock = self._clock
+                loop.time = lambda: base_s + (clock.now_us - base_us) / SECOND_US  # type: ignore[method-assign]
+                loop._clock_resolution = _RESOLUTION_S  # type: ignore[attr-defined]  # noqa: SLF001
+        return state
 
-    def _close(self) -> None:
-        for loop, state in tuple(self._loops.items()):
+    def close(self) -> None:
+        """Give the loops their own time back, and end what still sleeps in them."""
+        for name, original in self._makers.items():
+            setattr(BaseEventLoop, name, original)
+        self._makers.clear()
+        for loop, state in self._loops.items():
+            if state.adopted is not None:
+                del loop.time
+                loop._clock_resolution = 1e-9  # type: ignore[attr-defined]  # noqa: SLF001
             for future in tuple(state.sleeping):
                 if not loop.is_closed():
                     error = FakeClosed("a task: the fake was closed while this slept.")
                     loop.call_soon_threadsafe(_finish, future, error)
+        self._loops.clear()
+
+    # --- idleness ------------------------------------------------------------------------------
+
+    def _check_when_idle(self, state: _Loop) -> None:
+        if not state.checking:
+            state.checking = True
+            state.rounds = state.quiet_rounds = 0
+            # Timers may be set before the loop runs, and (though they should not) by any thread.
+            inside = asyncio._get_running_loop() is state.loop  # noqa: SLF001
+            call = state.loop.call_soon if inside else state.loop.call_soon_threadsafe
+            call(self._when_idle, state)
+
+    def _when_idle(self, state: _Loop) -> None:
+        """Come to rest until a task or timer is due, unless the loop has something to do."""
+        state.checking = False
+        timer_us = state.next_timer_us()
+        if not state.sleeping and timer_us is None:
+            return
+        if not self._is_idle(state):
+            state.checking = True
+            state.loop.call_soon(self._when_idle, state)
+            return
+        if timer_us is None or timer_us > self._clock.now_us:
+            # One that spins would call the loop back for ever.
+            spins = state.rounds >= _MOST_ROUNDS
+            self._rest(state, timer_us, interrupted=None if spins else state.is_busy)
+        self._check_when_idle(state)
+
+    def _is_idle(self, state: _Loop) -> bool:
+        state.rounds += 1
+        state.quiet_rounds = 0 if state.is_busy() else state.quiet_rounds + 1
+        if not hasattr(state.loop, "_ready"):
+            needed = _QUIET_ROUNDS_UNSEEN
+        elif state.has_sleeper():
+            needed = _QUIET_ROUNDS
+        else:
+            needed = _QUIET_ROUNDS_DEADLINES
+            if state.quiet_rounds:
+                self._clock.let_others_run()
+        return state.quiet_rounds >= needed or state.rounds >= _MOST_ROUNDS
+
+    def _rest(
+        self, state: _Loop, timer_us: int | None, *, interrupted: Callable[[], bool] | None
+    ) -> None:
+        clock = self._clock
+        error: Exception | None = None
+        entry: Entry | None = None
+        with clock.lock:
+            try:
+                rest = state.rest = clock.new_rest(
+                    "an event loop", moves=clock.autojump, interrupted=interrupted
+                )
+                if timer_us is not None:
+                    entry = clock.wake_at(timer_us, lambda: clock.wake(rest))
+                clock.rest(rest)
+            except (ClockStalled, FakeClosed) as ended:
+                error = ended
+            finally:
+                state.rest = None
+                if entry is not None:
+                    clock.cancel(entry)
+        for future in tuple(state.sleeping) if error else state.due:
+            _finish(future, error)
+        state.due.clear()
+        if error is not None and not state.sleeping:
+            raise error  # nobody of ours sleeps here: whoever runs the loop has to know
 
 
 def _finish(future: asyncio.Future[None], error: Exception | None) -> None:

@@ -71,7 +71,7 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
         if poller._thread is None:  # noqa: SLF001
             clock.forget_expected()
         else:
-            clock.settle()
+            clock.settle(poller._thread)  # noqa: SLF001
 
     return __init__
 

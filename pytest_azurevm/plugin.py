@@ -35,6 +35,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "start": (str, "when virtual time starts, such as 2026-01-01T00:00:00Z"),
     "seed": (int, "where ids and chance start from: a whole number"),
     "jitter": (float, "how far durations scatter: 0 for not at all"),
+    "sleep": (str, "whether time.sleep and asyncio's timers are virtual too: virtual or real"),
     "subscription_id": (str, "the default subscription: a UUID"),
 }
 _FAKE = pytest.StashKey["FakeCompute"]()

@@ -28,7 +28,7 @@ def polling(clock: Clock, body) -> threading.Thread:
     clock.expect_thread()
     thread = threading.Thread(target=run, name="poller", daemon=True)
     thread.start()
-    clock.settle()
+    clock.settle(thread)
     return thread
 
 

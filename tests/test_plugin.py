@@ -93,7 +93,7 @@ def test_flags_go_before_the_ini_file_and_markers_before_flags(pytester):
         (
             "timeing='slow'",
             "azurevm knows no 'timeing'; it knows timing, edition, autojump, start, seed, jitter, "
-            "subscription_id",
+            "sleep, subscription_id",
         ),
         ("'slow'", "azurevm takes keywords only, such as timing='slow', not 'slow'"),
         ("timing='fast'", "azurevm: timing 'fast' is not one of typical, instant, slow"),

@@ -1,0 +1,415 @@
+"""Sleeps of the code under test, sync and in event loops, are virtual."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep as nap
+from types import ModuleType
+
+import pytest
+
+from pytest_azurevm import ClockStalled, FakeCompute
+
+REAL_SLEEP = time.sleep
+
+
+def seconds(fake: FakeCompute) -> float:
+    """Give the virtual seconds that have passed."""
+    return fake.clock.now_us / 1_000_000
+
+
+# --- time.sleep --------------------------------------------------------------------------------
+
+
+def test_time_sleep_is_virtual(fake):
+    """time.sleep takes virtual time, to the microsecond, and what is due happens on the way."""
+    fake.add_vm("web-1")
+    poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+    time.sleep(3_600.5)
+
+    assert (seconds(fake), poller.done()) == (3_600.5, True)
+
+
+def test_a_sleep_imported_by_name_long_ago_is_virtual(fake):
+    """A module that said `from time import sleep` before the fake sleeps virtually too."""
+    nap(60)
+
+    assert seconds(fake) == 60
+
+
+def test_outside_of_a_fake_sleeps_are_the_originals():
+    """Before and after a fake, every name for sleep is the original, by identity."""
+    with FakeCompute():
+        during = (time.sleep, nap)
+
+    assert time.sleep is nap is REAL_SLEEP
+    assert REAL_SLEEP not in during
+
+
+def test_a_module_imported_during_the_fake_gets_its_sleep_back():
+    """A name that was bound while the fake was active is put back as well."""
+    module = ModuleType("late_module")
+    sys.modules["late_module"] = module
+    try:
+        with FakeCompute() as fake:
+            exec("from time import sleep", module.__dict__)
+            module.sleep(5)
+            slept = seconds(fake)
+    finally:
+        del sys.modules["late_module"]
+
+    assert (slept, module.sleep) == (5, REAL_SLEEP)
+
+
+def test_real_sleeps_may_be_asked_for():
+    """sleep="real" leaves time.sleep and asyncio alone."""
+    with FakeCompute(sleep="real") as fake:
+
+        async def life() -> float:
+            await asyncio.sleep(0.001)
+            return seconds(fake)
+
+        assert time.sleep is REAL_SLEEP
+        assert asyncio.run(life()) == 0
+
+
+def test_another_kind_of_sleep_is_refused():
+    """There are virtual and real sleeps, nothing between."""
+    with pytest.raises(ValueError, match="sleep 'deep' is not one of virtual, real"):
+        FakeCompute(sleep="deep")
+
+
+@pytest.mark.parametrize("wrong", [-1, "5", None, float("nan")])
+def test_what_is_no_duration_is_refused_as_ever(fake, wrong):
+    """A wrong argument to time.sleep raises what it raises without a fake."""
+    with pytest.raises((ValueError, TypeError)) as virtual:
+        time.sleep(wrong)
+    with pytest.raises((ValueError, TypeError)) as real:
+        REAL_SLEEP(wrong)
+
+    assert (type(virtual.value), str(virtual.value)) == (type(real.value), str(real.value))
+    assert seconds(fake) == 0
+
+
+def test_the_standard_library_sleeps_for_real(fake):
+    """A sleep of the standard library's own, as in subprocess, moves no virtual time."""
+    caller = {"__name__": "subprocess", "sleep": time.sleep}
+    exec("def wait(): sleep(0.0001)", caller)
+    caller["wait"]()
+
+    assert seconds(fake) == 0
+
+
+def test_a_thread_that_was_there_before_sleeps_for_real():
+    """A background thread from before the fake is none of its business."""
+    go, seen = threading.Event(), []
+
+    def background() -> None:
+        go.wait()
+        time.sleep(0.0001)
+        seen.append(True)
+
+    thread = threading.Thread(target=background)
+    thread.start()
+    with FakeCompute() as fake:
+        go.set()
+        thread.join()
+
+        assert (seen, seconds(fake)) == ([True], 0)
+
+
+def test_a_naive_loop_sees_a_create_to_its_end(fake):
+    """`while not done: time.sleep(10)` works as it does in production, and takes no real time."""
+    fake.timing.create = 100
+    poller = fake.client.virtual_machines.begin_start("rg", fake.add_vm("a").name)
+    looks = 0
+    while not poller.done():
+        time.sleep(10)
+        looks += 1
+
+    assert (looks, seconds(fake)) == (1, 10)
+
+
+def test_a_loop_that_waits_for_what_never_comes_is_told(fake):
+    """Sleeping and looking for ever at what never changes ends in ClockStalled."""
+    fake.add_vm("web-1")
+
+    def wait_until_stopped() -> None:
+        while fake.vm("web-1").power_state != "stopped":
+            time.sleep(1)
+
+    with pytest.raises(ClockStalled, match=r"has slept and looked .* times, and nothing changed"):
+        wait_until_stopped()
+
+    assert fake.vm("web-1").power_state == "running"
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+
+def test_a_pool_whose_workers_begin_and_wait_takes_the_time_of_the_slowest():
+    """Ten workers that each begin and wait end when the slowest does, run after run."""
+    ends = set()
+    for _ in range(20):
+        with FakeCompute() as fake, ThreadPoolExecutor(10) as pool:
+            for number in range(10):
+                fake.add_vm(f"web-{number}")
+                fake.timing.set("deallocate", 40 + 10 * number, vm=f"web-{number}")
+
+            def work(number: int, fake: FakeCompute = fake) -> str | None:
+                name = f"web-{number}"
+                fake.client.virtual_machines.begin_deallocate("rg", name).result()
+                return fake.vm(name).power_state
+
+            states = list(pool.map(work, range(10)))
+            ends.add((seconds(fake), *sorted(set(states))))
+
+    assert ends == {(156, "deallocated")}
+
+
+def test_sleeping_threads_wake_in_order_of_their_instants(fake):
+    """Threads wake by instant, and those of one instant by who slept first."""
+    woken = []
+
+    def sleeper(name: str, span: float) -> None:
+        time.sleep(span)
+        woken.append((name, seconds(fake)))
+
+    threads = [
+        threading.Thread(target=sleeper, args=(name, span))
+        for name, span in (("c", 30), ("a", 10), ("b", 20))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert woken == [("a", 10), ("b", 20), ("c", 30)]
+
+
+def test_a_callback_may_use_a_thread_of_its_own(fake):
+    """A done-callback that hands work to a pool and waits for it hangs nothing."""
+    fake.add_vm("web-1")
+    client = fake.client.virtual_machines
+    poller = client.begin_power_off("rg", "web-1")
+
+    def callback(_: object) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: client.begin_start("rg", "web-1").result()).result()
+
+    poller.add_done_callback(callback)
+    fake.clock.advance(minutes=5)
+
+    assert fake.vm("web-1").power_state == "running"
+
+
+def test_a_thread_that_still_sleeps_when_the_fake_ends_goes_on_for_real():
+    """A background loop of the code under test is woken at the end, and not bothered any more."""
+    stop, naps = threading.Event(), []
+
+    def heartbeat() -> None:
+        while not stop.is_set():
+            time.sleep(60 if not stop.is_set() else 0)
+            naps.append(True)
+
+    with FakeCompute() as fake:
+        thread = threading.Thread(target=heartbeat)
+        thread.start()
+        fake.clock.advance(minutes=5)
+        stop.set()
+    thread.join()
+
+    assert len(naps) == 6
+
+
+# --- event loops -------------------------------------------------------------------------------
+
+
+def test_asyncio_sleep_is_virtual(fake):
+    """asyncio.sleep takes virtual time, exactly, whether or not the fake is asked anything."""
+
+    async def life() -> float:
+        await asyncio.sleep(3_600.25)
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 3_600.25
+
+
+def test_tasks_wake_in_order_and_gather_takes_the_longest(fake):
+    """Tasks that sleep side by side wake by instant, and together take the longest."""
+    woken = []
+
+    async def task(name: str, span: float) -> None:
+        await asyncio.sleep(span)
+        woken.append((name, seconds(fake)))
+
+    async def life() -> None:
+        await asyncio.gather(task("c", 30), task("a", 10), task("b", 20), task("b2", 20))
+
+    asyncio.run(life())
+
+    assert woken == [("a", 10), ("b", 20), ("b2", 20), ("c", 30)]
+
+
+def test_deadlines_of_asyncio_are_virtual(fake):
+    """asyncio.wait_for gives up at its virtual deadline, in the middle of an operation."""
+    fake.timing.deallocate = 7_200
+    fake.add_vm("web-1")
+
+    async def life() -> float:
+        async with fake.aio_client as client:
+            poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(poller.result(), 600)
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 600
+
+
+def test_a_deadline_that_is_met_does_nothing(fake):
+    """A wait_for whose operation ends in time returns then, not at the deadline."""
+    fake.add_vm("web-1")
+
+    async def life() -> float:
+        async with fake.aio_client as client:
+            poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+            await asyncio.wait_for(poller.result(), 600)
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 66
+
+
+def test_a_deadline_alone_ends_the_wait(fake):
+    """Waiting for an event that nobody sets ends at the virtual deadline."""
+
+    async def life() -> float:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 60)
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 60
+
+
+def test_a_watcher_beside_a_waiting_task_sees_the_transition(fake):
+    """A task that looks every five seconds beside one that waits sees the states go by."""
+    fake.add_vm("web-1")
+
+    async def life() -> list[str | None]:
+        seen: list[str | None] = []
+
+        async def watch() -> None:
+            while True:
+                state = fake.vm("web-1").power_state
+                if state not in seen[-1:]:
+                    seen.append(state)
+                await asyncio.sleep(5)
+
+        async with fake.aio_client as client:
+            poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+            watching = asyncio.create_task(watch())
+            await poller.result()
+            watching.cancel()
+        return seen
+
+    assert asyncio.run(life()) == ["deallocating", "deallocated"]
+
+
+def test_a_task_that_spins_does_not_hold_time_up(fake):
+    """A task that yields for nothing beside a waiting one lets time pass all the same."""
+    fake.add_vm("web-1")
+
+    async def life() -> bool:
+        async with fake.aio_client as client:
+            poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+            waiting = asyncio.create_task(poller.result())
+            while not waiting.done():  # noqa: ASYNC110  the busy loop that it is about
+                await asyncio.sleep(0)
+        return poller.done()
+
+    assert asyncio.run(life())
+
+
+def test_an_executor_in_a_loop_is_waited_for(fake):
+    """Sync work in an executor, sleeping virtually, and a task's own sleep share one time."""
+
+    async def life() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+
+        def work() -> float:
+            time.sleep(30)
+            return seconds(fake)
+
+        async def own() -> float:
+            await asyncio.sleep(10)
+            return seconds(fake)
+
+        return tuple(await asyncio.gather(loop.run_in_executor(None, work), own()))
+
+    assert asyncio.run(life()) == (30, 10)
+
+
+def test_without_autojump_a_task_that_waits_is_told():
+    """An awaited poller that nobody moves time for raises ClockStalled, and does not hang."""
+    with FakeCompute(autojump=False) as fake:
+        fake.add_vm("web-1")
+
+        async def life() -> None:
+            async with fake.aio_client as client:
+                poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+                with pytest.raises(ClockStalled, match="Only the test moves time"):
+                    await poller.result()
+
+        asyncio.run(life())
+
+
+def test_without_autojump_a_thread_of_the_test_moves_a_loop():
+    """A loop's sleep ends when another thread of the test has moved time far enough."""
+    with FakeCompute(autojump=False) as fake:
+        slept = []
+
+        async def life() -> None:
+            await asyncio.sleep(5)
+            slept.append(seconds(fake))
+
+        thread = threading.Thread(target=lambda: asyncio.run(life()))
+        thread.start()
+        while thread.is_alive():
+            fake.clock.advance(1)
+        thread.join()
+
+        assert [at >= 5 for at in slept] == [True]
+
+
+def test_a_loop_has_its_own_time_back_after_the_fake():
+    """When the fake ends, the loop's time and asyncio's timers are its own again."""
+    makers = asyncio.BaseEventLoop.call_later, asyncio.BaseEventLoop.call_at
+
+    async def life() -> bool:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        with FakeCompute():
+            await asyncio.sleep(1_000_000)
+            during = loop.time()
+        await asyncio.sleep(0.0001)
+        return during >= before + 1_000_000 and loop.time() < before + 1_000
+
+    assert asyncio.run(life())
+    assert (asyncio.BaseEventLoop.call_later, asyncio.BaseEventLoop.call_at) == makers
+
+
+def test_a_sync_poller_moves_beside_a_loop(fake):
+    """A sync poller's thread and a loop's tasks live in one time."""
+    fake.add_vm("web-1")
+    poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+
+    async def life() -> tuple[bool, bool]:
+        await asyncio.sleep(60)
+        before = poller.done()
+        await asyncio.sleep(6)
+        return before, poller.done()
+
+    assert asyncio.run(life()) == (False, True)
