@@ -29,6 +29,9 @@ from weakref import WeakSet
 from pytest_azurevm._agenda import EPOCH, Agenda, Entry, EntryKind, instant_us, microseconds
 from pytest_azurevm._threads import Others
 
+_LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) // _dt.timedelta(
+    microseconds=1
+)
 _STALL_LOOKS: Final = 80  # ten milliseconds apart, without movement: the wait is hopeless
 _LOOK_AGAIN_S: Final = 0.001  # real seconds until whoever waits looks again who else runs
 _PATIENCE: Final = 2_000  # such looks, after which a thread that never rests is passed over
@@ -59,8 +62,8 @@ class LeftRunning(NamedTuple):
 class OutsideTime(Protocol):
     """A calendar that somebody else owns, such as freezegun's. ``None`` while nobody owns it."""
 
-    def now_us(self) -> int | None:
-        """Give the outside's present as microseconds since 1970, or ``None``."""
+    def present(self) -> tuple[object, int] | None:
+        """Give what is in force, and its instant as microseconds since 1970, if anything is."""
 
     def set_us(self, instant_us: int) -> None:
         """Move the outside's present."""
@@ -113,7 +116,8 @@ class Clock:
         self.autojump = autojump
         self._outside = outside
         self._origin_us = instant_us(start, what="start")
-        self._dated_outside = False  # the outside has set our calendar once
+        self._dated_by: object = None  # what of the outside has set our calendar last
+        self._was_frozen = False
         self._now_us = 0
         self._agenda = Agenda()
         self._movements = 0
@@ -121,6 +125,7 @@ class Clock:
         self._waiting: list[Rest] = []  # whose waiting lets time move
         self._settling: dict[int, Rest] = {}  # by the thread of ours whose rest is awaited
         self._parked: dict[int, Rest] = {}  # by thread
+        self._arrived: set[Rest] = set()  # advances that are there, but for callbacks that wait
         self._roused = 0  # woken, and not on their way yet
         self._others = Others()
         self._breath = _thread.allocate_lock()  # never released: its timeout is a moment
@@ -176,7 +181,7 @@ class Clock:
             + 86_400 * microseconds(days, what="days")
         )
         self.sync()
-        self._pass_until(self._now_us + span_us)
+        self._pass_until(self._checked(self._now_us + span_us))
 
     def advance_to(self, instant: _dt.datetime | str) -> None:
         """Let time pass until *instant*, an aware datetime or ISO 8601 text.
@@ -192,7 +197,7 @@ class Clock:
                 f"it is {self.calendar(self._now_us).isoformat()} already. Time only moves "
                 "forward: start earlier (start=...), or take a fresh fake."
             )
-        self._pass_until(target_us)
+        self._pass_until(self._checked(target_us))
 
     def run_until_idle(self) -> None:
         """Let time pass until nothing more is going to happen by itself.
@@ -207,16 +212,33 @@ class Clock:
                 return
             self._pass_until(entry.due_us)
 
+    def _checked(self, due_us: int) -> int:
+        """Refuse an instant that no calendar has."""
+        if self._origin_us + due_us > _LAST_US:
+            raise ValueError("that is later than the year 9999, where calendars end")
+        return due_us
+
     def _pass_until(self, target_us: int) -> None:
         with self.lock:
             rest = self.new_rest("advance", moves=True)
             # Rank 1: after everything else of its instant, also what joins while it is worked off.
-            entry = self._agenda.add(target_us, "wake", lambda: self.wake(rest), rank=1)
+            entry = self._agenda.add(target_us, "wake", lambda: self._arrive(rest), rank=1)
             try:
                 self.rest(rest)
             finally:
                 self.cancel(entry)
+                self._arrived.discard(rest)
             self._surface()
+
+    def _arrive(self, rest: Rest) -> None:
+        """End an advance, once no callback that began in it waits any more."""
+        if rest.counted or not self._callbacks_wait():
+            self.wake(rest)
+        else:
+            self._arrived.add(rest)
+
+    def _callbacks_wait(self) -> bool:
+        return any(rest.counted and rest.moves for rest in self._parked.values())
 
     # --- the agenda, for the engine ------------------------------------------------------------
 
@@ -248,6 +270,10 @@ class Clock:
         """Work off the agenda while everybody rests and somebody waits."""
         while self._waiting and (later or not self._running) and self._all_rest(later=later):
             later = False
+            if self._arrived and not self._callbacks_wait():
+                for rest in tuple(self._arrived):
+                    self.wake(rest)
+                continue
             entry = self._agenda.peek()
             if entry is None or self._agenda.has_nothing_new():
                 self._stall()
@@ -403,7 +429,7 @@ class Clock:
         with self.lock:
             if not polling:
                 self.note_sleep()
-            due_us = self._now_us + microseconds(seconds)
+            due_us = self._checked(self._now_us + microseconds(seconds))
             rest = self.new_rest(
                 threading.current_thread().name,
                 moves=self.autojump and not (polling and self._is_ours()),
@@ -523,24 +549,29 @@ class Clock:
     def sync(self) -> None:
         """Let time that was moved outside (a frozen clock's) pass here too.
 
-        The first freeze sets the calendar; from then on its movements are time passing.
+        The first freeze sets the calendar; from then on its movements are time passing. So is a
+        later freeze, unless it is earlier (such as the outer one of two, in force again): then it
+        sets the calendar anew, and no time passes.
 
         Raises:
-            ValueError: the outside's time went back.
+            ValueError: one and the same freeze was moved back.
         """
         if self._closed:
             return
         with self.lock:
             self._looks += 1
             self._run_due()
-            outside_us = None if self._outside is None else self._outside.now_us()
-            if outside_us is None:
+            present = None if self._outside is None else self._outside.present()
+            if present is None:
                 return
-            if not self._dated_outside:
-                self._dated_outside = True
+            frozen, outside_us = present
+            again, self._dated_by = frozen is self._dated_by, frozen
+            first = not self._was_frozen
+            self._was_frozen = True
+            target_us = outside_us - self._origin_us
+            if first or (target_us < self._now_us and not again):
                 self._origin_us = outside_us - self._now_us
                 return
-            target_us = outside_us - self._origin_us
             if target_us == self._now_us:
                 return
             if target_us < self._now_us:
@@ -555,9 +586,7 @@ class Clock:
         self._pass_until(target_us)
 
     def _set_outside(self) -> None:
-        if self._outside is not None and self._outside.now_us() is not None:
-            if not self._dated_outside:
-                self._dated_outside = True
+        if self._outside is not None and self._was_frozen:
             self._outside.set_us(self._origin_us + self._now_us)
 
     # --- the end -------------------------------------------------------------------------------

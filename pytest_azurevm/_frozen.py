@@ -1,10 +1,10 @@
-"""Frozen time: freezegun's calendar as the clock's ``OutsideTime``.
+"""Frozen time: freezegun's or time-machine's calendar as the clock's ``OutsideTime``.
 
-freezegun keeps its frozen instants in a list of factories, the last of which is in force. Reading
-and setting that factory is all the bridge needs; on top, its ``tick`` and ``move_to`` are wrapped
-while a fake is active, so that what falls due has happened before they return.
+Both keep what they froze on a stack, the last of which is in force. Reading and setting that is all
+the bridge needs; on top, the methods with which a test moves it are wrapped while a fake is active,
+so that what falls due has happened before they return.
 
-Nothing here imports freezegun: where nobody froze time, it stays unloaded.
+Nothing here imports either: where nobody freezes time, they stay unloaded.
 """
 
 from __future__ import annotations
@@ -15,81 +15,130 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
-_EPOCH: Final = _dt.datetime(1970, 1, 1)  # noqa: DTZ001  freezegun's instants are naive UTC
+_EPOCH: Final = _dt.datetime(1970, 1, 1, tzinfo=_dt.timezone.utc)
 _MICROSECOND: Final = _dt.timedelta(microseconds=1)
-_MOVERS: Final = ("tick", "move_to")
+
+
+class _Freezegun:
+    """freezegun's factories."""
+
+    movers = ("tick", "move_to")
+
+    def stack(self) -> tuple[list[Any], tuple[type, ...]] | None:
+        """Give what is frozen, and the classes of it; ``None`` where freezegun is not loaded."""
+        api = sys.modules.get("freezegun.api")
+        if api is None:
+            return None
+        kinds = (
+            api.FrozenDateTimeFactory,
+            api.StepTickTimeFactory,
+            api.TickingDateTimeFactory,
+        )
+        return api.freeze_factories, kinds
+
+    def read_us(self, factory: Any) -> int:
+        """Give a factory's present, without ticking one that ticks when it is called."""
+        ticking = hasattr(factory, "start")
+        instant = factory() if ticking else factory.time_to_freeze
+        found: int = (instant.replace(tzinfo=_dt.timezone.utc) - _EPOCH) // _MICROSECOND
+        return found
+
+    def set_us(self, factory: Any, instant_us: int) -> None:
+        """Move a factory's present."""
+        instant = (_EPOCH + instant_us * _MICROSECOND).replace(tzinfo=None)
+        if hasattr(factory, "start"):
+            factory.move_to(instant)
+        else:
+            factory.time_to_freeze = instant
+
+
+class _TimeMachine:
+    """time-machine's travellers, which releases before 3 call coordinates."""
+
+    movers = ("shift", "move_to")
+
+    def stack(self) -> tuple[list[Any], tuple[type, ...]] | None:
+        """Give what travels, and its class; ``None`` where time-machine is not loaded."""
+        module = sys.modules.get("time_machine")
+        for stack, kind in (("traveller_stack", "Traveller"), ("coordinates_stack", "Coordinates")):
+            if hasattr(module, stack):
+                return getattr(module, stack), (getattr(module, kind),)
+        return None
+
+    def read_us(self, traveller: Any) -> int:
+        """Give a traveller's present."""
+        found: int = traveller.time_ns() // 1_000
+        return found
+
+    def set_us(self, traveller: Any, instant_us: int) -> None:
+        """Move a traveller's present."""
+        traveller.move_to(_EPOCH + instant_us * _MICROSECOND)
+
+
+_KINDS: Final = (_Freezegun(), _TimeMachine())
 
 
 class FrozenTime:
-    """The frozen clock that is in force, if one is."""
+    """Whatever freezes time at the moment."""
 
     def __init__(self) -> None:
         self._passed: Callable[[], None] | None = None
         self._wrapped: list[tuple[type, str, Callable[..., Any]]] = []
+        self._bridged: set[int] = set()
         self._setting = False
 
-    def now_us(self) -> int | None:
-        """Give the frozen instant in microseconds since 1970, or ``None`` while time runs."""
-        api = self._api()
-        if api is None or not api.freeze_factories:
-            return None
-        factory = api.freeze_factories[-1]
-        # Calling a factory with an automatic tick would tick it; its attribute does not.
-        instant = (
-            factory() if isinstance(factory, api.TickingDateTimeFactory) else factory.time_to_freeze
-        )
-        found: int = (instant - _EPOCH) // _MICROSECOND
-        return found
+    def present(self) -> tuple[object, int] | None:
+        """Give what is in force, and its instant in microseconds since 1970, if anything is."""
+        for kind, frozen in self._in_force():
+            return frozen, kind.read_us(frozen)
+        return None
 
     def set_us(self, instant_us: int) -> None:
-        """Move the frozen clock to *instant_us*, without telling whoever listens."""
-        api = self._api()
-        if api is None or not api.freeze_factories:
-            return
-        factory = api.freeze_factories[-1]
-        instant = _EPOCH + instant_us * _MICROSECOND
-        if isinstance(factory, api.TickingDateTimeFactory):
-            self._setting = True
-            try:
-                factory.move_to(instant)
-            finally:
-                self._setting = False
-        else:
-            factory.time_to_freeze = instant
+        """Move what is in force to *instant_us*, without telling whoever listens."""
+        self._setting = True
+        try:
+            for kind, frozen in self._in_force():
+                kind.set_us(frozen, instant_us)
+        finally:
+            self._setting = False
 
     def listen(self, passed: Callable[[], None]) -> None:
         """Call *passed* after each movement that somebody else makes."""
         self._passed = passed
-        self._api()
+        self._in_force()
 
     def close(self) -> None:
-        """Put freezegun's methods back."""
+        """Put the wrapped methods back."""
         self._passed = None
         for owner, name, original in self._wrapped:
             setattr(owner, name, original)
         self._wrapped.clear()
+        self._bridged.clear()
 
-    def _api(self) -> Any:
-        api = sys.modules.get("freezegun.api")
-        if api is not None and self._passed is not None and not self._wrapped:
-            for owner in (
-                api.FrozenDateTimeFactory,
-                api.StepTickTimeFactory,
-                api.TickingDateTimeFactory,
-            ):
-                for name in _MOVERS:
-                    self._wrap(owner, name)
-        return api
+    def _in_force(self) -> list[tuple[_Freezegun | _TimeMachine, Any]]:
+        found: list[tuple[_Freezegun | _TimeMachine, Any]] = []
+        for kind in _KINDS:
+            stack = kind.stack()
+            if stack is None:
+                continue
+            if self._passed is not None and id(kind) not in self._bridged:
+                self._bridged.add(id(kind))
+                for owner in stack[1]:
+                    for name in kind.movers:
+                        self._wrap(owner, name)
+            if stack[0] and not found:
+                found.append((kind, stack[0][-1]))
+        return found
 
     def _wrap(self, owner: type, name: str) -> None:
         original = getattr(owner, name)
 
         @wraps(original)
-        def moved(factory: Any, *args: Any, **kwargs: Any) -> Any:
+        def moved(frozen: Any, *args: Any, **kwargs: Any) -> Any:
             nested = self._setting
             self._setting = True  # a move_to that ticks is one movement
             try:
-                result = original(factory, *args, **kwargs)
+                result = original(frozen, *args, **kwargs)
             finally:
                 self._setting = nested
             if not nested and self._passed is not None:

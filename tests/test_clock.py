@@ -62,6 +62,7 @@ def test_a_third_of_a_second_three_times_is_a_second(clock):
         ({"seconds": float("nan")}, ValueError, "zero or more, and finite, not nan"),
         ({"seconds": float("inf")}, ValueError, "zero or more, and finite, not inf"),
         ({"seconds": "5"}, TypeError, "seconds must be a number of seconds, not '5'"),
+        ({"days": 4_000_000}, ValueError, "later than the year 9999, where calendars end"),
         ({"hours": True}, TypeError, "hours must be a number of seconds, not True"),
     ],
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import time_machine
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory
 
@@ -155,3 +157,88 @@ def test_after_the_freeze_time_goes_on_from_there():
         fake.clock.advance(60)
 
         assert fake.clock.now == NOON + timedelta(minutes=2)
+
+
+def test_a_freeze_within_a_freeze_and_back_is_no_error():
+    """Leaving an inner freeze for the earlier outer one sets the calendar, and no time passes."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        vm = fake.add_vm("web-1")
+        with freeze_time("2025-06-01 13:00:00"):
+            inner = fake.clock.now, vm.bill.hardware
+        outer = fake.clock.now, vm.bill.hardware
+        fake.clock.advance(60)
+
+        assert inner == (NOON + timedelta(hours=1), 3_600)
+        assert outer == (NOON, 3_600)
+        assert (datetime.now(timezone.utc), vm.bill.hardware) == (
+            NOON + timedelta(minutes=1),
+            3_660,
+        )
+
+
+def test_threads_under_freezegun_see_one_time():
+    """A thread of the code under test, its poller and the test agree on what time it is."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        fake.add_vm("web-1")
+        seen = []
+
+        def work() -> None:
+            fake.client.virtual_machines.begin_deallocate("rg", "web-1").result()
+            seen.append((datetime.now(timezone.utc), fake.clock.now))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+        assert seen == [(NOON + timedelta(seconds=66),) * 2]
+        assert datetime.now(timezone.utc) == NOON + timedelta(seconds=66)
+
+
+def test_advancing_inside_of_a_callback_under_a_freeze_works():
+    """A done-callback may tick the frozen clock itself."""
+    with freeze_time("2025-06-01 12:00:00") as frozen, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        poller = fake.client.virtual_machines.begin_power_off("rg", "web-1")
+        poller.add_done_callback(lambda _: frozen.tick(60))
+        frozen.tick(30)
+
+        assert fake.clock.now == NOON + timedelta(seconds=90)
+
+
+def test_time_machine_is_followed_and_driven():
+    """Under time-machine, travelling is advancing, and waiting travels."""
+    with time_machine.travel(NOON, tick=False) as traveller, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        seen = [fake.clock.now]
+        traveller.shift(60)
+        seen.append((poller.done(), fake.vm("web-1").power_state))
+        poller.result()
+        seen.append(datetime.now(timezone.utc))
+        traveller.move_to(NOON + timedelta(hours=1))
+        seen.append(fake.clock.now)
+
+    assert seen == [
+        NOON,
+        (False, "deallocated"),
+        NOON + timedelta(seconds=66),
+        NOON + timedelta(hours=1),
+    ]
+
+
+def test_time_machine_is_as_it_was_after_the_fake():
+    """The traveller's methods are time-machine's own again."""
+    before = time_machine.Traveller.shift, time_machine.Traveller.move_to
+    with time_machine.travel(NOON, tick=False), FakeCompute():
+        during = time_machine.Traveller.shift, time_machine.Traveller.move_to
+
+    assert (time_machine.Traveller.shift, time_machine.Traveller.move_to) == before
+    assert during != before
+
+
+def test_travelling_back_is_an_error_that_says_so():
+    """time-machine may not move virtual machines back either."""
+    with time_machine.travel(NOON, tick=False) as traveller, FakeCompute() as fake:
+        fake.add_vm("web-1")
+        with pytest.raises(ValueError, match="frozen time went back to 2025-06-01T11:00:00"):
+            traveller.shift(-3_600)
