@@ -10,6 +10,7 @@ No thread is touched, and no time is spent where there is no other thread.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Container
@@ -41,7 +42,7 @@ class Others:
         own = threading.get_ident()
         if not idents or idents == [own]:
             return True
-        frames = sys._current_frames()  # noqa: SLF001  documented, in spite of its name
+        frames = _frames()
         resting = [
             self._rests(ident, frames.get(ident), later=later) for ident in idents if ident != own
         ]
@@ -59,6 +60,17 @@ class Others:
         looks = last[2] + later if last is not None and last[:2] == place else 0
         self._looks[ident] = (*place, looks)
         return looks >= _SAME_LOOKS
+
+
+def _frames() -> dict[int, FrameType]:
+    """Give where each thread is. A collection of garbage meanwhile could deadlock (gh-106883)."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001  documented, in spite of its name
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _waits(frame: FrameType) -> bool | None:
