@@ -27,13 +27,14 @@ from typing import Final, NamedTuple, Protocol
 from weakref import WeakSet
 
 from pytest_azurevm._agenda import EPOCH, Agenda, Entry, EntryKind, instant_us, microseconds
+from pytest_azurevm._realtime import running
 from pytest_azurevm._threads import Others
 
 _LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) // _dt.timedelta(
     microseconds=1
 )
 _STALL_LOOKS: Final = 80  # ten milliseconds apart, without movement: the wait is hopeless
-_LOOK_AGAIN_S: Final = 0.001  # real seconds until whoever waits looks again who else runs
+_LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who else runs
 _PATIENCE: Final = 2_000  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
 _FRUITLESS_SLEEPS: Final = 10_000
@@ -130,6 +131,7 @@ class Clock:
         self._others = Others()
         self._breath = _thread.allocate_lock()  # never released: its timeout is a moment
         self._breath.acquire()
+        self._regardless = False  # of who else runs: time runs by itself
         self._impatience = 0  # looks in vain for everybody's rest
         self._looks = 0
         self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
@@ -212,6 +214,24 @@ class Clock:
                 return
             self._pass_until(entry.due_us)
 
+    @contextmanager
+    def realtime(self, speed: float = 1.0) -> Iterator[None]:
+        """Let time run by itself meanwhile, *speed* times as fast as real time.
+
+        For servers and demonstrations. Waiting does not jump then; it lasts.
+
+        Raises:
+            ValueError: the speed is not positive.
+        """
+        if not microseconds(speed, what="speed"):
+            raise ValueError(f"speed must be more than 0, not {speed!r}")
+        autojump, self.autojump, self._regardless = self.autojump, False, True
+        try:
+            with running(self.advance, speed):
+                yield
+        finally:
+            self.autojump, self._regardless = autojump, False
+
     def _checked(self, due_us: int) -> int:
         """Refuse an instant that no calendar has."""
         if self._origin_us + due_us > _LAST_US:
@@ -293,6 +313,8 @@ class Clock:
         if self._roused or any(rest.interrupted() for rest in self._parked.values()
                                if rest.interrupted is not None):  # fmt: skip
             return False
+        if self._regardless:
+            return True
         if self._ending:
             alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
             self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}

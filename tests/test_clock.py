@@ -326,3 +326,22 @@ def test_a_closed_clock_gives_no_time(clock):
     with pytest.raises(FakeClosed, match="its time stands still"):
         clock.advance(1)
     assert clock.now == datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def test_realtime_runs_by_itself(clock):
+    """While time runs by itself, waiting lasts as long as it takes at that speed, and ends."""
+    seen = []
+    clock.at(3_600_000_000, lambda: seen.append("an hour"))
+    with clock.realtime(speed=1_000_000):
+        clock.sleep(7_200)
+
+    assert seen == ["an hour"]
+    assert clock.now_us >= 7_200_000_000
+    assert clock.autojump is True
+
+
+@pytest.mark.parametrize("speed", [0, -1, float("nan")])
+def test_realtime_needs_a_speed(clock, speed):
+    """A speed that is not positive is refused."""
+    with pytest.raises(ValueError, match="speed must be"), clock.realtime(speed):
+        pass
