@@ -51,10 +51,13 @@ def _ends_well(_vm: VirtualMachine, _operation: Operation) -> Failure | None:
 class Compute:
     """All virtual machines and operations of all subscriptions."""
 
-    def __init__(self, clock: Clock, timing: Timing, edition: Edition, *, seed: int = 0) -> None:
+    def __init__(
+        self, clock: Clock, timing: Timing, edition: Edition, *, tenant_id: str, seed: int = 0
+    ) -> None:
         self.clock = clock
         self.timing = timing
         self.edition = edition
+        self.tenant_id = tenant_id
         self.fate: Fate = _ends_well  # asked once for each operation that is accepted
         self._ids = random.Random(f"ids {seed}")  # noqa: S311  reproducible, not secret
         self._vms: dict[tuple[str, str, str], VirtualMachine] = {}
@@ -103,7 +106,9 @@ class Compute:
             ArmError: the body cannot be; nothing was created.
         """
         checked_name(name)
-        model = models.created(body, name=name, vm_id=self.new_id(), new_id=self.new_id)
+        model = models.created(
+            body, name=name, vm_id=self.new_id(), new_id=self.new_id, tenant_id=self.tenant_id
+        )
         now_us = self.clock.now_us
         self._sequence += 1
         vm = VirtualMachine(
@@ -148,7 +153,12 @@ class Compute:
         self, vm: VirtualMachine, new_model: Callable[..., Json], kind: str
     ) -> OperationRecord:
         self._judge(vm, "update", frozenset({kind}))
-        model = new_model(name=vm.name, deallocated=vm.power == "deallocated", new_id=self.new_id)
+        model = new_model(
+            name=vm.name,
+            deallocated=vm.power == "deallocated",
+            new_id=self.new_id,
+            tenant_id=self.tenant_id,
+        )
         operation = self._accept(vm, "update", frozenset({kind}))
         # What GET returns from now on; what runs stays the effective model until the work is done.
         vm.model = model

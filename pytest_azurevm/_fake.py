@@ -108,7 +108,13 @@ class FakeCompute:
         self._clock = Clock(self._start, autojump=self._autojump, outside=self._frozen)
         self._loops = Loops(self._clock)
         self._timing = Timing(self._profile, jitter=self._jitter, seed=self._seed)
-        self._compute = Compute(self._clock, self._timing, EDITIONS[self.edition], seed=self._seed)
+        self._compute = Compute(
+            self._clock,
+            self._timing,
+            EDITIONS[self.edition],
+            tenant_id=self.tenant_id,
+            seed=self._seed,
+        )
         self._arm = Arm(self._compute)
 
     # --- being active --------------------------------------------------------------------------

@@ -63,6 +63,9 @@ def _read(kind: Any, value: Any, path: str, text: str) -> Any:
             if member.flag != "ro" or member.name in _ASKED_AT_CREATION
         }
     if isinstance(kind, list) and isinstance(value, list):
+        for i, item in enumerate(value):
+            if item is None:  # as good as absent in an object; nothing in a list [assumed]
+                raise _unfit(item, f"{path}[{i}]", text, wanted=kind[0])
         return [_read(kind[0], item, f"{path}[{i}]", text) for i, item in enumerate(value)]
     if isinstance(kind, tuple) and isinstance(value, str):
         for choice in kind:

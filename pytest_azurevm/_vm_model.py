@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from pytest_azurevm import _vm_disks
 from pytest_azurevm._errors import arm_error
 from pytest_azurevm._vm_form import Json, checked_location
 
@@ -26,13 +27,15 @@ _SIZE: Final = re.compile(
     re.IGNORECASE,
 )
 _SOME_SIZES: Final = "Standard_B2s,Standard_D2s_v5,Standard_D4s_v5,Standard_E4s_v5,Standard_F4s_v2"
-_WINDOWS_PUBLISHERS: Final = ("microsoftwindows", "microsoftsqlserver", "microsoftvisualstudio")
 _SECRETS: Final = ("adminPassword", "customData")
+# The tenant of identities that nobody has named one for.
+_NO_TENANT: Final = "00000000-0000-0000-0000-000000000000"
 _HOST_NAME_FORBIDS: Final = set("`~!@#$%^&*()=+_[]{}\\|;:'\",<>/?")
 # What a PUT that leaves it out keeps; any other member that it leaves out goes [assumed].
 _KEPT: Final = (
     "hardwareProfile", "storageProfile", "osProfile", "networkProfile", "securityProfile",
     "diagnosticsProfile",  # its storageUri at least [rec test_vm_boot_diagnostics]
+    "userData",  # else a PUT of what GET gave would lose it, for GET does not tell it [assumed]
 )  # fmt: skip
 # The order in which Azure prints the members of these objects, whatever order they came in [rec];
 # any other member follows, in the caller's order.
@@ -86,14 +89,12 @@ def extensions(model: Json) -> list[Json]:
 
 def disks(model: Json) -> Iterator[Json]:
     """Give the OS disk, then the data disks."""
-    profile = model["properties"]["storageProfile"]
-    yield profile["osDisk"]
-    yield from profile["dataDisks"]
+    return _vm_disks.disks(model["properties"]["storageProfile"])
 
 
 def generation(model: Json) -> str:
     """``"V1"`` or ``"V2"``: the kind of firmware, told from the image's name."""
-    return _generation(model["properties"]["storageProfile"].get("imageReference") or {})
+    return _vm_disks.generation(model["properties"]["storageProfile"])
 
 
 def keeps_disks(model: Json) -> bool:
@@ -104,7 +105,9 @@ def keeps_disks(model: Json) -> bool:
 # --- requests ----------------------------------------------------------------------------------
 
 
-def created(body: Json, *, name: str, vm_id: str, new_id: NewId) -> Json:
+def created(
+    body: Json, *, name: str, vm_id: str, new_id: NewId, tenant_id: str = _NO_TENANT
+) -> Json:
     """Give the persisted model of a VM that *body* creates.
 
     Raises:
@@ -116,21 +119,28 @@ def created(body: Json, *, name: str, vm_id: str, new_id: NewId) -> Json:
         **asked,
         "hardwareProfile": _hardware(asked),
         "vmId": vm_id,
-        "storageProfile": _storage(asked),
+        "storageProfile": _vm_disks.storage_profile(asked),
     }
     model: Json = {"location": location}
-    model.update(_top_level(body, None, new_id))
+    model.update(_top_level(body, None, new_id, tenant_id))
     model["properties"] = properties
     _complete_os_profile(model, name)
     properties.setdefault("networkProfile", {"networkInterfaces": []})
-    _check_luns(properties["storageProfile"]["dataDisks"])
     if body.get("resources"):
         model["resources"] = [_extension(extension, model) for extension in body["resources"]]
     model["properties"] = _in_order(properties)
     return model
 
 
-def put(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewId) -> Json:
+def put(
+    old: Json,
+    body: Json,
+    *,
+    name: str,
+    deallocated: bool,
+    new_id: NewId,
+    tenant_id: str = _NO_TENANT,
+) -> Json:
     """Give the persisted model after a PUT of an existing VM.
 
     Raises:
@@ -140,8 +150,8 @@ def put(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewId) -
     asked = _without_nulls(body.get("properties") or {})
     for kept in _KEPT:
         if kept in old_properties:
-            asked[kept] = _over(old_properties[kept], asked.get(kept, {}))
-    model = {"location": body.get("location"), **_top_level(body, old, new_id)}
+            asked[kept] = _over(old_properties[kept], asked.get(kept))
+    model = {"location": body.get("location"), **_top_level(body, old, new_id, tenant_id)}
     model["properties"] = {**asked, "vmId": old_properties["vmId"]}
     for member in ("plan", "identity", "zones", "extendedLocation"):
         if member in old and body.get(member) is None:
@@ -149,8 +159,18 @@ def put(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewId) -
     return _updated(old, model, name=name, deallocated=deallocated)
 
 
-def patched(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewId) -> Json:
+def patched(
+    old: Json,
+    body: Json,
+    *,
+    name: str,
+    deallocated: bool,
+    new_id: NewId,
+    tenant_id: str = _NO_TENANT,
+) -> Json:
     """Give the persisted model after a PATCH: members of objects are merged, null removes.
+
+    Null instead of all properties asks for nothing: no VM is without them [assumed].
 
     Raises:
         ArmError: it changes what cannot be changed, or does not hold together.
@@ -158,9 +178,11 @@ def patched(old: Json, body: Json, *, name: str, deallocated: bool, new_id: NewI
     body = {key: value for key, value in body.items()
             if key not in ("name", "location", "resources")}  # fmt: skip
     identity = body.pop("identity", None)
+    if body.get("properties") is None:
+        body.pop("properties", None)
     model: Json = merged({k: v for k, v in old.items() if k != "resources"}, body)
     if identity is not None:
-        _set_identity(model, identity, old.get("identity"), new_id, patch=True)
+        _set_identity(model, identity, old.get("identity"), new_id, tenant_id, patch=True)
     return _updated(old, model, name=name, deallocated=deallocated)
 
 
@@ -169,15 +191,14 @@ def completed(model: Json, *, name: str, disk_id: Callable[[str], str], new_id: 
 
     A user-assigned identity has no ids before [rec test_vm_explicit_msi].
     """
-    model = {**model, "properties": dict(model["properties"])}
-    profile = dict(model["properties"]["storageProfile"])
-    profile["osDisk"] = _made(profile["osDisk"], f"{name}_OsDisk_1_", disk_id, new_id)
-    profile["dataDisks"] = [
-        _made(disk, f"{name}_disk{disk['lun'] + 2}_", disk_id, new_id)
-        for disk in profile["dataDisks"]
-        if not disk["toBeDetached"]
-    ]
-    model["properties"]["storageProfile"] = _in_order(profile, "storageProfile")
+    profile = _vm_disks.made(model["properties"]["storageProfile"], name, disk_id, new_id)
+    model = {
+        **model,
+        "properties": {
+            **model["properties"],
+            "storageProfile": _in_order(profile, "storageProfile"),
+        },
+    }
     users = model.get("identity", {}).get("userAssignedIdentities")
     if users:
         model["identity"] = {
@@ -195,22 +216,24 @@ def completed(model: Json, *, name: str, disk_id: Callable[[str], str], new_id: 
 
 def _updated(old: Json, model: Json, *, name: str, deallocated: bool) -> Json:
     properties = _without_nulls(model["properties"])
-    was = old["properties"]
+    was = old["properties"]["storageProfile"]
     properties["hardwareProfile"] = _hardware(properties)
-    old_disks = was["storageProfile"]["dataDisks"]
-    profile = properties["storageProfile"] = _storage(properties)
+    if "storageProfile" in properties:
+        known = _vm_disks.remembered(was)
+        properties["storageProfile"]["dataDisks"] = [
+            _over(known.get(disk.get("lun"), {}), disk)
+            for disk in properties["storageProfile"].get("dataDisks", ())
+        ]
+    profile = properties["storageProfile"] = _vm_disks.storage_profile(properties)
     model["properties"] = properties
+    # What stays for life is judged first; an osProfile for itself only where there may be one.
+    if ("osProfile" in properties) != ("osProfile" in old["properties"]):
+        raise arm_error("immutable", property="osProfile", target="osProfile")
+    _check_immutable(old, model, _IMMUTABLE)
+    _vm_disks.check_changes(was, profile, deallocated=deallocated)
     _complete_os_profile(model, name)
-    _check_immutable(old, model)
-    _check_disk_sizes(was["storageProfile"], profile, deallocated=deallocated)
-    # A disk that is left out is detached; until that is done it is still listed, in its place
-    # [rec test_vm_disk_force_detach, test_vm_disk_attach_detach].
-    _check_luns(profile["dataDisks"])
-    listed = {_lun(disk): disk for disk in profile["dataDisks"]}
-    profile["dataDisks"] = [
-        *(listed.pop(_lun(disk), disk | {"toBeDetached": True}) for disk in old_disks),
-        *listed.values(),
-    ]
+    _check_immutable(old, model, _IMMUTABLE_OS_PROFILE)
+    properties["storageProfile"] = _vm_disks.with_leaving(was, profile)
     if extensions(old):
         model["resources"] = old["resources"]
     model["properties"] = _in_order(properties)
@@ -218,32 +241,38 @@ def _updated(old: Json, model: Json, *, name: str, deallocated: bool) -> Json:
     return model
 
 
-def _top_level(body: Json, old: Json | None, new_id: NewId) -> Json:
+def _top_level(body: Json, old: Json | None, new_id: NewId, tenant_id: str) -> Json:
     found: Json = {
         member: body[member]
         for member in ("tags", "plan", "zones", "extendedLocation", "placement")
         if body.get(member) is not None
     }
     if body.get("identity") is not None:
-        _set_identity(found, body["identity"], (old or {}).get("identity"), new_id)
+        _set_identity(found, body["identity"], (old or {}).get("identity"), new_id, tenant_id)
     return found
 
 
 def _set_identity(
-    model: Json, asked: Json, old: Json | None, new_id: NewId, *, patch: bool = False
+    model: Json,
+    asked: Json,
+    old: Json | None,
+    new_id: NewId,
+    tenant_id: str,
+    *,
+    patch: bool = False,
 ) -> None:
     """Write the identity; a PATCH adds to the user-assigned ones, null takes one away [rec].
 
     The type None leaves none at all [rec test_vm_explicit_msi].
     """
     had = old or {}
-    identity: Json = {"type": asked.get("type", had.get("type", "None"))}
+    identity: Json = {"type": asked.get("type") or had.get("type", "None")}
     model.pop("identity", None)
     if identity["type"] == "None":
         return
     if "SystemAssigned" in identity["type"]:
         identity["principalId"] = had.get("principalId") or new_id()
-        identity["tenantId"] = had.get("tenantId") or new_id()
+        identity["tenantId"] = tenant_id
     if "UserAssigned" in identity["type"]:
         known = {user.lower(): (user, ids)
                  for user, ids in had.get("userAssignedIdentities", {}).items()}  # fmt: skip
@@ -267,109 +296,6 @@ def _hardware(properties: Json) -> Json:
     return hardware
 
 
-def _storage(properties: Json) -> Json:
-    asked = properties.get("storageProfile")
-    if asked is None:
-        raise arm_error("missing", parameter="storageProfile", target="storageProfile")
-    image = asked.get("imageReference")
-    os_disk = dict(asked.get("osDisk") or {})
-    if not image and not os_disk:
-        raise arm_error("missing", parameter="osDisk", target="osDisk")
-    create_option = os_disk.get("createOption") or ("FromImage" if image else None)
-    if create_option is None:
-        raise arm_error("missing", parameter="osDisk.createOption", target="osDisk.createOption")
-    if create_option == "FromImage" and not image and not os_disk.get("image"):
-        raise arm_error("missing", parameter="imageReference", target="imageReference")
-    if create_option == "Attach" and not (os_disk.get("managedDisk") or os_disk.get("vhd")):
-        raise arm_error("missing", parameter="osDisk.managedDisk", target="osDisk.managedDisk")
-    os_disk["osType"] = os_disk.get("osType") or _guess_os(image, properties)
-    profile: Json = {}
-    if image:
-        _check_image(image)
-        profile["imageReference"] = {**image, **_exact_version(image)}
-    profile["osDisk"] = _disk(
-        {**os_disk, "createOption": create_option},
-        default_gb=127 if os_disk["osType"] == "Windows" else 30,
-        properties=properties,
-    )
-    profile["dataDisks"] = [_data_disk(disk, properties) for disk in asked.get("dataDisks") or ()]
-    if _generation(image or {}) == "V2":  # these have one, and no others [rec, n=52]
-        profile["diskControllerType"] = asked.get("diskControllerType") or "SCSI"
-    return {**asked, **profile}
-
-
-def _generation(image: Json) -> str:
-    sku = (image.get("sku") or "").lower()
-    return "V2" if re.search(r"gen-?2|-g2|_gen2", sku) else "V1"
-
-
-def _check_image(image: Json) -> None:
-    if image.get("id") or image.get("sharedGalleryImageId") or image.get("communityGalleryImageId"):
-        return
-    for part in ("publisher", "offer", "sku", "version"):
-        if not image.get(part):
-            parameter = f"imageReference.{part}"
-            raise arm_error("missing", parameter=parameter, target=parameter)
-
-
-def _exact_version(image: Json) -> Json:
-    """Resolve ``latest``. Which version that is, is made up: the image's own numbers first."""
-    version = image.get("version")
-    if not version:
-        return {}
-    if version.lower() != "latest":
-        return {"exactVersion": version}
-    numbers = re.findall(r"\d+", image.get("sku") or "")
-    return {"exactVersion": f"{'.'.join(numbers[:2]) or '1.0'}.202601010"}
-
-
-def _guess_os(image: Json | None, properties: Json) -> str:
-    publisher = ((image or {}).get("publisher") or "").lower()
-    profile = properties.get("osProfile") or {}
-    windows = publisher.startswith(_WINDOWS_PUBLISHERS) or "windowsConfiguration" in profile
-    return "Windows" if windows else "Linux"
-
-
-def _disk(disk: Json, *, default_gb: int, properties: Json) -> Json:
-    """Give a disk with Azure's defaults [rec]."""
-    made = dict(disk)
-    made["caching"] = disk.get("caching") or ("None" if "lun" in disk else "ReadWrite")
-    if "managedDisk" in disk or "vhd" not in disk:
-        managed = disk.get("managedDisk") or {}
-        made["managedDisk"] = {"storageAccountType": _storage_type(properties), **managed}
-    made["deleteOption"] = disk.get("deleteOption") or "Detach"
-    if disk.get("createOption") != "Attach" or disk.get("diskSizeGB"):
-        made["diskSizeGB"] = disk.get("diskSizeGB") or default_gb
-    return made
-
-
-def _data_disk(disk: Json, properties: Json) -> Json:
-    lun = disk.get("lun")
-    if lun is None:
-        raise arm_error("missing", parameter="dataDisk.lun", target="dataDisk.lun")
-    if not 0 <= lun <= 63:
-        raise arm_error("bad-lun", lun=lun, target="dataDisk.lun")
-    if not disk.get("createOption"):
-        raise arm_error(
-            "missing", parameter="dataDisk.createOption", target="dataDisk.createOption"
-        )
-    attached = dict(disk)
-    attach_id = (disk.get("managedDisk") or {}).get("id")
-    if attach_id and not disk.get("name"):
-        attached["name"] = attach_id.rpartition("/")[2]
-    made = _disk(attached, default_gb=1023, properties=properties)
-    made["toBeDetached"] = bool(disk.get("toBeDetached"))
-    return made
-
-
-def _storage_type(properties: Json) -> str:
-    """Premium for the sizes that take it: an ``s`` in the size's name [rec, both ways]."""
-    size = properties["hardwareProfile"]["vmSize"]
-    family = re.fullmatch(r"[^_]+_([A-Za-z]+)[\d-]+([a-z]*).*", size)
-    premium = family and (family[1].upper() in ("DS", "GS", "FS") or "s" in family[2])
-    return "Premium_LRS" if premium else "Standard_LRS"
-
-
 def _complete_os_profile(model: Json, name: str) -> None:
     properties = model["properties"]
     storage = properties["storageProfile"]
@@ -382,7 +308,7 @@ def _complete_os_profile(model: Json, name: str) -> None:
         properties.pop("osProfile", None)
         return
     if storage["osDisk"]["createOption"] == "Attach":
-        raise arm_error("immutable", property="osProfile", target="osProfile")
+        raise arm_error("not-allowed", parameter="osProfile", target="osProfile")
     for secret in _SECRETS:
         profile.pop(secret, None)
     if not profile.get("adminUsername"):
@@ -420,7 +346,7 @@ def _complete_os_profile(model: Json, name: str) -> None:
 def _check_computer_name(computer_name: str, *, windows: bool) -> None:
     bad = _HOST_NAME_FORBIDS.intersection(computer_name)
     if windows:
-        # A computer name that is made from a longer VM name is Azure's own affair.
+        # Also the VM's own name, where no other is given: it is not cut to fit [assumed].
         if bad or "." in computer_name or computer_name.isdigit() or len(computer_name) > 15:
             raise arm_error("bad-windows-host", target="computerName")
     elif bad or len(computer_name) > 64:
@@ -441,68 +367,40 @@ def _extension(asked: Json, vm: Json) -> Json:
     return {"name": asked["name"], "location": vm["location"], "properties": made}
 
 
-def _check_luns(data_disks: list[Json]) -> None:
-    seen = set()
-    for disk in data_disks:
-        if disk["lun"] in seen:
-            raise arm_error("same-lun", lun=disk["lun"], target="dataDisk.lun")
-        seen.add(disk["lun"])
-
-
 # Members that an existing VM keeps: where they stand, and what Azure's refusal calls them
 # [seen, door by door: Azure/azure-sdk-for-net#37285 and its kin].
-_IMMUTABLE: Final = (
+_Immutable: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
+_IMMUTABLE: Final[_Immutable] = (
     (("properties", "storageProfile", "osDisk", "name"), "osDisk.name"),
     (("properties", "storageProfile", "osDisk", "createOption"), "osDisk.createOption"),
     (("properties", "storageProfile", "osDisk", "osType"), "osDisk.osType"),
     (("properties", "storageProfile", "imageReference"), "imageReference"),
-    (("properties", "osProfile", "computerName"), "osProfile.computerName"),
-    (("properties", "osProfile", "adminUsername"), "osProfile.adminUsername"),
-    (("properties", "osProfile", "linuxConfiguration", "ssh"), "linuxConfiguration.ssh.publicKeys"),
     (("properties", "availabilitySet", "id"), "availabilitySet.id"),
     (("properties", "priority"), "priority"),
     (("zones",), "zones"),
 )
-_OS_DISK_ID: Final = ("properties", "storageProfile", "osDisk", "managedDisk", "id")
+_IMMUTABLE_OS_PROFILE: Final[_Immutable] = (
+    (("properties", "osProfile", "computerName"), "osProfile.computerName"),
+    (("properties", "osProfile", "adminUsername"), "osProfile.adminUsername"),
+    (("properties", "osProfile", "linuxConfiguration", "ssh"), "linuxConfiguration.ssh.publicKeys"),
+)
 
 
-def _check_immutable(old: Json, new: Json) -> None:
-    swapped = _at(old, _OS_DISK_ID) != _at(new, _OS_DISK_ID)
-    if ("osProfile" in new["properties"]) != ("osProfile" in old["properties"]):
-        raise arm_error("immutable", property="osProfile", target="osProfile")
-    for path, name in _IMMUTABLE:
+def _check_immutable(old: Json, new: Json, immutable: _Immutable) -> None:
+    for path, name in immutable:
         had, has = _at(old, path), _at(new, path)
-        if name == "osDisk.name" and had is None:
-            continue  # not made yet: the caller may still name it
-        if name == "osDisk.name" and swapped:
-            continue  # another disk altogether [rec test_vm_os_disk_swap, of a stopped VM]
+        if name == "osDisk.name" and (had is None or _is_swapped(old, new)):
+            continue  # not made yet, or another disk altogether: the caller may name it
         if name == "priority" and {had, has} == {"Low", "Spot"}:
             continue  # Spot's older name [rec test_vm_priority_eviction_billing]
         if _folded(had) != _folded(has):
             raise arm_error("immutable", property=name, target=name)
 
 
-def _check_disk_sizes(old: Json, new: Json, *, deallocated: bool) -> None:
-    before = {_lun(disk): disk for disk in (old["osDisk"], *old["dataDisks"])}
-    for disk in (new["osDisk"], *new["dataDisks"]):
-        was = before.get(_lun(disk), {}).get("diskSizeGB")
-        size = disk.get("diskSizeGB")
-        if was is None or size is None or size == was:
-            continue
-        if size < was:
-            raise arm_error("smaller-disk", disk=disk.get("name", "OS disk"), target="diskSizeGB")
-        if not deallocated:
-            raise arm_error("resize-while-allocated")
-
-
-def _made(disk: Json, prefix: str, disk_id: Callable[[str], str], new_id: NewId) -> Json:
-    """Give a disk that exists: with a name, and for a managed one with an id."""
-    name = disk.get("name") or prefix + new_id().replace("-", "")
-    made = {**disk, "name": name}
-    managed = disk.get("managedDisk")
-    if managed is not None:
-        made["managedDisk"] = {**managed, "id": managed.get("id") or disk_id(name)}
-    return made
+def _is_swapped(old: Json, new: Json) -> bool:
+    return _vm_disks.is_swapped(
+        old["properties"]["storageProfile"], new["properties"]["storageProfile"]
+    )
 
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -541,10 +439,11 @@ def _defaults(given: Json | None, defaults: Json) -> Json:
 
 
 def _over(old: Any, new: Any) -> Any:
-    """Give *new*, with what it leaves out of *old*'s objects; lists are replaced."""
+    """Give *new*, and of *old* what it leaves out or has as null; lists are replaced."""
+    if new is None:
+        return old
     if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{key: _over(old.get(key), value)
-                          for key, value in new.items() if value is not None}}  # fmt: skip
+        return {**old, **{key: _over(old.get(key), value) for key, value in new.items()}}
     return new
 
 
@@ -578,7 +477,3 @@ def _folded(value: Any) -> Any:
     if isinstance(value, list):
         return [_folded(item) for item in value]
     return value
-
-
-def _lun(disk: Json) -> int:
-    return int(disk.get("lun", -1))

@@ -23,6 +23,7 @@ LAYERS = (
     ("_compute",),
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_loops", "_frozen", "_sleeping"),
+    ("_vm_disks",),
     ("_clock", "_vm_form"),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime"),
 )

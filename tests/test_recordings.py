@@ -58,7 +58,6 @@ class Allowed(NamedTuple):
 
 _NO_WAIT = ("cli/test_vm_create_no_wait",)
 _STATES = ("cli/test_vm_create_state_modifications",)
-_DISKS = ("cli/test_vm_disk_attach_detach",)
 _ASYNC = ("py/test_mgmt_compute_base_async.test_compute_vm",)
 _OF_2021 = (*_ASYNC, "py/test_mgmt_compute_vm.test_compute_vm")
 _OF_2026 = ("aso/Test_Compute_VM_20201201_CRUD",)
@@ -75,7 +74,6 @@ DIFFERENCES: Final = (
     Allowed(_STATES,  "$.properties.instanceView.computerName", '"vm-state-mod.internal.cloudapp.net"', '"vm-state-mod"',       "once, after a redeploy: the guest gave its name in full"),
     Allowed(_NO_WAIT, "Azure-AsyncOperation",              ABSENT,                           "*",                               "2 of 524 recorded updates answer without it, and nothing tells these two apart"),
     Allowed(_NO_WAIT, "Azure-AsyncNotification",           ABSENT,                           "Enabled",                         "the same"),
-    Allowed(_DISKS,   "$.properties.storageProfile.dataDisks.*.diskSizeGB", "1",             ABSENT,                            "the size of an existing disk that is attached; disks by themselves are not served"),
     Allowed(_OF_2026, "$.tags",                            '{"platformsettings.*',           ABSENT,                            "written by a policy of that subscription, not asked for"),
     Allowed(_OF_2026, "$.identity",                        '{"type":"SystemAssigned",*',     ABSENT,                            "the same"),
     Allowed(_OF_2026, "$.properties.osProfile order",      "* adminUsername",                "computerName adminUsername *",    "this VM alone of all recorded ones has it last"),

@@ -127,6 +127,7 @@ MISFITS = (
     ("properties.storageProfile.osDisk.diskSizeGB",   True),
     ("properties.storageProfile.dataDisks",           {}),
     ("properties.storageProfile.dataDisks.0",         "x"),
+    ("properties.storageProfile.dataDisks.0",         None),
     ("properties.storageProfile.dataDisks.0.lun",     "0"),
     ("properties.networkProfile.networkInterfaces",   "nic"),
     ("properties.billingProfile.maxPrice",            "cheap"),
@@ -148,7 +149,8 @@ def test_values_that_do_not_fit(fake, path, value):
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("tags", []), ("tags", "x"), ("zones", "1"), ("zones.0", {}), ("plan", 7)]
+    ("path", "value"),
+    [("tags", []), ("tags", "x"), ("zones", "1"), ("zones.0", {}), ("zones.0", None), ("plan", 7)],
 )
 def test_misfits_at_the_top(fake, path, value):
     """At the top level it is the front door that refuses what does not fit."""

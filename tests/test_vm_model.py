@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import count
+from itertools import compress, count
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pytest_azurevm import FakeCompute
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._vm_form import checked
@@ -240,6 +243,15 @@ def test_computer_names_that_can_be(fake, of, computer_name):
     assert profile["computerName"] == computer_name
 
 
+def test_a_long_name_is_no_computer_name_of_windows(fake):
+    """A Windows VM of a name longer than a computer's may be needs a computer name of its own."""
+    body = changed(windows_vm(), "properties.osProfile.computerName", ABSENT)
+
+    assert refusal(lambda: begin_put(fake, "w" * 16, body)) == (
+        400, "InvalidParameter", WINDOWS_HOST, "computerName"
+    )  # fmt: skip
+
+
 def test_the_vms_name_is_the_computers():
     """Without a computer name of its own, the system is called as the VM is."""
     body = changed(linux_vm(), "properties.osProfile.computerName", ABSENT)
@@ -455,6 +467,15 @@ def test_images_that_are_named_by_id(fake, image, generalized):
     assert ("osProfile" in vm.model["properties"]) == generalized
 
 
+def test_an_attached_os_disk_keeps_its_name(fake):
+    """An OS disk that exists is called as it is called, and nothing is made up of its size."""
+    begin_put(fake, "web-1", attached_vm())
+    os_disk = answered(fake, "PUT")["storageProfile"]["osDisk"]
+
+    assert (os_disk["name"], os_disk["managedDisk"]["id"]) == ("data-7", DISK)
+    assert "diskSizeGB" not in os_disk
+
+
 # --- secrets ------------------------------------------------------------------------------------
 
 
@@ -537,6 +558,35 @@ def test_what_cannot_be_changed(fake, method, path, value, name):
     request = {
         "PUT": lambda: begin_put(fake, "web-1", changed(body, path, value)),
         "PATCH": lambda: begin_patch(fake, "web-1", nested(path, value)),
+    }[method]
+    message = f"Changing property '{name}' is not allowed."
+
+    assert_refused_update(fake, vm, request, (409, "PropertyChangeNotAllowed", message, name))
+
+
+OTHER_DISK = DISK.replace("data-7", "data-8")
+# fmt: off
+TAKEN_LUNS = (
+    # what is asked for at the LUN of another disk                                     what that would change
+    (empty_disk(0, name="other"),                                                      "dataDisk.name"),
+    ({"lun": 0, "createOption": "Attach", "name": "data-8", "managedDisk": {"id": OTHER_DISK}}, "dataDisk.name"),
+    ({"lun": 0, "createOption": "Attach", "managedDisk": {"id": OTHER_DISK}},          "dataDisk.managedDisk.id"),
+    ({"lun": 0, "createOption": "Empty", "diskSizeGB": 64},                            "dataDisk.createOption"),
+)
+# fmt: on
+
+
+@pytest.mark.parametrize(("asked", "name"), TAKEN_LUNS)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_lun_that_is_taken(fake, method, asked, name):
+    """A disk does not take the place of another in one request: that one is to be detached first."""
+    attached = {"lun": 0, "createOption": "Attach", "managedDisk": {"id": DISK}}
+    vm = made(fake, vm_with_disks(attached))
+    request = {
+        "PUT": lambda: begin_put(fake, "web-1", vm_with_disks(asked)),
+        "PATCH": lambda: begin_patch(
+            fake, "web-1", nested("properties.storageProfile.dataDisks", [asked])
+        ),
     }[method]
     message = f"Changing property '{name}' is not allowed."
 
@@ -676,6 +726,36 @@ def test_a_put_of_the_same(fake):
     assert vm.model["etag"] != before["etag"]
 
 
+@pytest.mark.parametrize("asked", [{}, {"name": "data-0"}, {"createOption": "Empty"}])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_disk_that_is_asked_for_again(fake, method, asked):
+    """A data disk that is asked for again stays as it is, but for what is said anew."""
+    vm = made(fake, vm_with_disks(empty_disk(0, name="data-0", diskSizeGB=8)))
+    [before] = vm.model["properties"]["storageProfile"]["dataDisks"]
+    again = {"lun": 0, **asked, "caching": "ReadOnly"}
+    if method == "PUT":
+        begin_put(fake, "web-1", vm_with_disks(again))
+    else:
+        begin_patch(fake, "web-1", nested("properties.storageProfile.dataDisks", [again]))
+    [during] = answered(fake, method)["storageProfile"]["dataDisks"]
+    fake.clock.advance(minutes=1)
+    [after] = vm.model["properties"]["storageProfile"]["dataDisks"]
+
+    assert before["diskSizeGB"] == 8
+    assert during == after == {**before, "caching": "ReadOnly"}
+
+
+def test_a_disk_that_was_leaving_and_is_asked_for_again(fake):
+    """A disk that is asked for while it is being detached stays."""
+    vm = made(fake, vm_with_disks(empty_disk(0)))
+    [before] = vm.model["properties"]["storageProfile"]["dataDisks"]
+    begin_put(fake, "web-1", vm_with_disks())
+    begin_put(fake, "web-1", vm_with_disks(empty_disk(0)))
+    fake.clock.advance(minutes=1)
+
+    assert vm.model["properties"]["storageProfile"]["dataDisks"] == [before]
+
+
 def test_what_a_put_leaves_out(fake):
     """A PUT takes away the tags that it leaves out, and keeps what makes the VM what it is."""
     body = {**vm_with_disks(empty_disk(0)), "tags": {"team": "shop"}, "zones": ["1"],
@@ -741,6 +821,94 @@ def test_a_patch_merges(fake, patch, path, value):
     assert found == value
     assert vm.model["properties"]["storageProfile"] == before["properties"]["storageProfile"]
     assert vm.model["properties"]["osProfile"] == before["properties"]["osProfile"]
+
+
+IMAGES = {
+    "Linux": {},
+    "Linux, V2": {f"{IMAGE}.sku": "22_04-lts-gen2"},
+    "Windows": {
+        f"{IMAGE}.publisher": "MicrosoftWindowsServer",
+        "properties.osProfile.windowsConfiguration": {"timeZone": "UTC"},
+    },
+    "gallery, generalized": {IMAGE: {"id": "/images/g"}},
+    "gallery, specialized": {IMAGE: {"id": "/images/s"}, "properties.osProfile": ABSENT},
+    "attached": {
+        "properties.storageProfile": attached_vm()["properties"]["storageProfile"],
+        "properties.osProfile": ABSENT,
+    },
+}
+OPTIONS = (
+    {"tags": {"team": "shop", "empty": None}},
+    {"zones": ["2"]},
+    {"plan": {"name": "p", "publisher": "q", "product": "r"}},
+    {"identity": {"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {FIRST_USER: {}}}},
+    {"identity": {"type": "None"}},
+    {"resources": [EXTENSION]},
+    {"properties.hardwareProfile.vmSize": "Standard_D2_v2"},
+    {"properties.userData": "aGVsbG8="},
+    {"properties.licenseType": "RHEL_BYOS"},
+    {"properties.networkProfile": ABSENT},
+    {"properties.availabilitySet": {"id": "/availabilitySets/a"}},
+    {"properties.diagnosticsProfile": {"bootDiagnostics": {"enabled": True}}},
+    {"properties.securityProfile": {"securityType": "TrustedLaunch", "encryptionAtHost": True}},
+    {"properties.priority": "Spot", "properties.evictionPolicy": "Delete",
+     "properties.billingProfile": {"maxPrice": -1}},
+    {f"{OS_DISK}.caching": "ReadOnly", f"{OS_DISK}.deleteOption": "Delete"},
+    {f"{OS_DISK}.name": "system", f"{OS_DISK}.diskSizeGB": 256},
+)  # fmt: skip
+DATA_DISKS = (
+    {"createOption": "Empty"},
+    {
+        "createOption": "Empty",
+        "diskSizeGB": 8,
+        "managedDisk": {"storageAccountType": "UltraSSD_LRS"},
+    },
+    {"createOption": "Empty", "name": "scratch", "deleteOption": "Delete"},
+    {"createOption": "Attach", "managedDisk": {"id": DISK}, "caching": "ReadOnly"},
+    {"createOption": "Attach", "managedDisk": {"id": OTHER_DISK}, "diskSizeGB": 32},
+    {"createOption": "Copy", "sourceResource": {"id": "/snapshots/s"}, "name": "copy"},
+)
+
+
+@st.composite
+def bodies(draw):
+    """Draw the body of a VM: an image, some of the options, and data disks."""
+    body = linux_vm()
+    some = st.lists(st.booleans(), min_size=len(OPTIONS), max_size=len(OPTIONS))
+    image = IMAGES[draw(st.sampled_from(sorted(IMAGES)))]
+    for option in (image, *compress(OPTIONS, draw(some))):
+        for path, value in option.items():
+            body = changed(body, path, value)
+    luns = draw(st.lists(st.integers(0, 63), max_size=len(DATA_DISKS), unique=True))
+    disks = [{"lun": lun, **disk} for lun, disk in zip(luns, DATA_DISKS, strict=False)]
+    return changed(body, "properties.storageProfile.dataDisks", disks)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    body=bodies(),
+    power_state=st.sampled_from(["running", "stopped", "deallocated"]),
+    expand=st.sampled_from([None, "instanceView", "userData"]),
+)
+def test_a_put_of_what_is_there(body, power_state, expand):
+    """Whatever a VM is like, PUT takes what GET gave, and changes nothing by it."""
+    with FakeCompute() as fake:
+        vm = made(fake, body, power_state=power_state)
+        fake.client.virtual_machines.get(GROUP, "web-1", expand=expand)
+        given = fake.calls[-1].response_body
+        before = vm.model
+        poller = begin_put(fake, "web-1", given)
+        fake.clock.advance(minutes=5)
+
+        assert (poller.status(), vm.power_state) == ("Succeeded", power_state)
+        assert {**vm.model, "etag": ""} == {**before, "etag": ""}
+        assert list(vm.model["properties"]) == list(before["properties"])
+        fake.client.virtual_machines.get(GROUP, "web-1", expand=expand)
+        after = fake.calls[-1].response_body
+        for answer in (given, after):
+            answer.pop("etag", None)
+            answer["properties"].pop("instanceView", None)
+        assert after == given
 
 
 # --- attaching and detaching --------------------------------------------------------------------
