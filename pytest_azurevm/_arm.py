@@ -7,6 +7,7 @@ paging. What is not served is answered so, by name.
 
 from __future__ import annotations
 
+import datetime as _dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ _LRO: Final[dict[Operation, Lro]] = {
     "restart": Lro(202, True, None, (None, None), throttling.UPDATE),
     "deallocate": Lro(202, True, 10, (36, None), throttling.DELETE),
 }
+_GROUP: Final = re.compile(r"[\w().-]{0,89}[\w()-]")
 _POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
 _POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
@@ -74,6 +76,7 @@ class Arm:
         self._compute = compute
         self._clock = compute.clock
         self._buckets = throttling.Buckets()
+        self._subscriptions: set[str] = set()  # well-formed ones
 
     def handle(self, request: Request) -> Response:
         """Answer *request* at this instant."""
@@ -84,10 +87,10 @@ class Arm:
                 answer, error_code = self._route(exchange), None
             except ArmError as error:
                 answer, error_code = error_answer(error), error.code
-            exchange.response_body = answer.body
-            self._note(exchange, answer.status, error_code)
             now = self._clock.calendar(self._clock.now_us)
-            return dressed(answer, number=len(self.calls), now=now)
+            response = dressed(answer, number=len(self.calls) + 1, now=now)
+            self._note(exchange, response, error_code, now)
+            return response
 
     # --- routes --------------------------------------------------------------------------------
 
@@ -167,11 +170,13 @@ class Arm:
         """Judge what every request carries: api-version, subscription, group."""
         version = exchange.query.get("api-version", "")
         exchange.api_version = checked_version(version, exchange.query.get("location", ""))
-        try:
-            UUID(subscription)
-        except ValueError:
-            raise arm_error("bad-subscription", subscription=subscription) from None
-        if group is not None:
+        if subscription not in self._subscriptions:
+            try:
+                UUID(subscription)
+            except ValueError:
+                raise arm_error("bad-subscription", subscription=subscription) from None
+            self._subscriptions.add(subscription)
+        if group is not None and not _GROUP.fullmatch(group):
             bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
             if bad or group.endswith(".") or len(group) > 90:
                 raise arm_error("bad-group", group=group, characters=bad or group[90:] or ".")
@@ -389,18 +394,20 @@ class Arm:
         remaining = self._buckets.draw(policy, region, resource, self._clock.now_us)
         return {"x-ms-ratelimit-remaining-resource": remaining}
 
-    def _note(self, exchange: Exchange, status: int, error_code: str | None) -> None:
+    def _note(
+        self, exchange: Exchange, response: Response, error_code: str | None, now: _dt.datetime
+    ) -> None:
         self.calls.note(
             Call(
                 operation=exchange.operation,
                 method=exchange.request.method.upper(),
                 url=exchange.request.url,
                 vm=exchange.vm_name,
-                status=status,
+                status=response.status,
                 error_code=error_code,
-                at=self._clock.calendar(self._clock.now_us),
-                request_body=exchange.request_body,
-                response_body=exchange.response_body,
+                at=now,
+                sent=exchange.request.body,
+                answered=response.body,
             )
         )
 

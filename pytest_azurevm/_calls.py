@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as _dt
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, overload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request and how it was answered.
 
@@ -23,8 +24,8 @@ class Call:
         status: the HTTP status of the answer.
         error_code: the answer's error code, or ``None``.
         at: the instant, aware UTC.
-        request_body: the request's JSON, or ``None``. Secrets in it are as sent.
-        response_body: the answer's JSON, or ``None``.
+        sent: the request's body as it was sent.
+        answered: the answer's body.
     """
 
     operation: str
@@ -34,8 +35,18 @@ class Call:
     status: int
     error_code: str | None
     at: _dt.datetime
-    request_body: Any
-    response_body: Any
+    sent: bytes = field(repr=False)
+    answered: bytes = field(repr=False)
+
+    @property
+    def request_body(self) -> Any:
+        """The request's JSON, or ``None`` where there was none. Secrets in it are as sent."""
+        return _json(self.sent)
+
+    @property
+    def response_body(self) -> Any:
+        """The answer's JSON, or ``None`` where there was none."""
+        return _json(self.answered)
 
     def __str__(self) -> str:
         of = f" {self.vm}" if self.vm else ""
@@ -87,3 +98,10 @@ class Calls(Sequence[Call]):
 
     def __repr__(self) -> str:
         return f"<Calls {[str(call) for call in self._calls]}>"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:  # what was sent was no JSON
+        return None

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
-from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._vm_form import Json, checked
@@ -56,8 +57,6 @@ class Exchange:
     api_version: str = ""
     operation: str = "other"
     vm_name: str | None = None
-    request_body: Any = None
-    response_body: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +73,15 @@ class Answer:
 def exchange_of(request: Request) -> Exchange:
     """Take a request apart."""
     parts = urlsplit(request.url)
-    segments = [unquote(segment) for segment in parts.path.split("/") if segment]
-    query = {
+    path = [segment for segment in parts.path.split("/") if segment]
+    segments = [unquote(segment) for segment in path] if "%" in parts.path else path
+    query = {}
+    for pair in parts.query.split("&"):
+        key, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            key, value = unquote_plus(key), unquote_plus(value)
         # Azure takes query names in any case; the ones that are read here have one spelling each.
-        _QUERY_NAMES.get(key.lower(), key): value
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-    }
+        query[_QUERY_NAMES.get(key.lower(), key)] = value
     lowered = [segment.lower() for segment in segments]
     return Exchange(request, segments, lowered, query, f"{parts.scheme}://{parts.netloc}")
 
@@ -111,8 +113,22 @@ def error_answer(error: ArmError) -> Answer:
     return Answer(error.status, {"error": inner}, gateway=error.gateway)
 
 
+@lru_cache(maxsize=64)
+def _stamp(second: _dt.datetime) -> str:
+    return f"WESTEUROPE:{second:%Y%m%dT%H%M%SZ}"
+
+
+@lru_cache(maxsize=64)
+def _date(second: _dt.datetime) -> str:
+    return format_datetime(second, usegmt=True)
+
+
+_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
     """Give *answer*, the *number*-th of this run, with Azure's headers and its JSON."""
+    second = now.replace(microsecond=0)
     correlation_id = f"00000000-0000-4000-8000-{number:012x}"
     # The first answer of an operation carries the operation's id; at the front door both ids are
     # one [rec].
@@ -124,8 +140,8 @@ def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
         **answer.headers,
         "x-ms-request-id": request_id,
         "x-ms-correlation-request-id": correlation_id,
-        "x-ms-routing-request-id": f"WESTEUROPE:{now:%Y%m%dT%H%M%SZ}:{correlation_id}",
-        "Date": format_datetime(now.replace(microsecond=0), usegmt=True),
+        "x-ms-routing-request-id": f"{_stamp(second)}:{correlation_id}",
+        "Date": _date(second),
     }
     if answer.gateway:
         headers["x-ms-failure-cause"] = "gateway"
@@ -133,7 +149,7 @@ def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
         headers["Server"] = "Microsoft-HTTPAPI/2.0"
     body = b""
     if answer.body is not None:
-        body = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":")).encode()
+        body = _dump(answer.body).encode()
         headers["Content-Type"] = _JSON_TYPE
     if answer.status != 204:
         headers["Content-Length"] = str(len(body))
@@ -151,7 +167,7 @@ def body_of(exchange: Exchange) -> Json:
         raise arm_error("large-content")
     try:
         text = raw.decode()
-        exchange.request_body = json.loads(text, parse_constant=_no_constant)
+        body = json.loads(text, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise arm_error(
             "bad-content",
@@ -162,4 +178,4 @@ def body_of(exchange: Exchange) -> Json:
         raise arm_error("bad-content", reason=_parse_reason(error)) from None
     except (ValueError, RecursionError) as error:
         raise arm_error("bad-content", reason=f"{error}.") from None
-    return checked(exchange.request_body, text)
+    return checked(body, text)

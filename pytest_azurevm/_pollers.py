@@ -24,6 +24,8 @@ from pytest_azurevm._clock import Clock, LeftRunning
 
 _MARK: Final = "_azurevm_clock"
 _BEGUN: Final = "_azurevm_begun"
+# What stands on the stack between whoever begins an operation and its poller.
+_BETWEEN: Final = ("azure", "contextlib", "functools", "pytest_azurevm", "typing")
 _lock = threading.Lock()
 _users = 0
 _originals: dict[str, Callable[..., Any]] = {}
@@ -148,11 +150,11 @@ def _clock_of_client(client: Any) -> Clock | None:
 
 
 def _begun() -> tuple[str, int]:
-    """Give the line that began an operation: the nearest that is neither the SDK's nor ours."""
+    """Give the line that began an operation: the nearest that is none of the SDK's or ours."""
     frame = sys._getframe(1)  # noqa: SLF001  documented, in spite of its name
     while frame.f_back is not None:
         module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in ("azure", "pytest_azurevm"):
+        if module.partition(".")[0] not in _BETWEEN:
             break
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
