@@ -3,22 +3,30 @@
 The same real SDK client makes the same number of HTTP exchanges against both, alternately, in one
 process; the ratios are what counts.
 
-    python benchmarks/floor.py [rounds]
+    python benchmarks/floor.py [rounds]         (Python 3.11 or later)
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 
-from azure.core.pipeline.transport import HttpTransport
+from azure.core.pipeline.transport import AsyncHttpTransport, HttpTransport
 from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.compute.aio import ComputeManagementClient as AsyncComputeManagementClient
 
 from pytest_azurevm import FakeCompute
 from pytest_azurevm._http import Request, Response
-from pytest_azurevm._transport import FakeCredential, FakeTransport, Link
+from pytest_azurevm._transport import (
+    AsyncFakeCredential,
+    AsyncFakeTransport,
+    FakeCredential,
+    FakeTransport,
+    Link,
+)
 
 CREATE = {
     "location": "westeurope",
@@ -93,36 +101,93 @@ def get(client: ComputeManagementClient) -> None:
     client.virtual_machines.get("rg", "web-0")
 
 
-def canned_client(fake: FakeCompute, run: Callable[[ComputeManagementClient], None]):
-    """Record one run against the fake, and give a client on a transport that replays it."""
+class AsyncFloor(AsyncHttpTransport):
+    """The same for event loops."""
 
-    def client(transport) -> ComputeManagementClient:
-        return ComputeManagementClient(FakeCredential(), fake.subscription_id, transport=transport)
+    def __init__(self, link: Link) -> None:
+        self._inner = AsyncFakeTransport(link)
 
-    def link(answering) -> Link:
-        return Link(lambda: answering, lambda: fake.clock, lambda: fake._loops)
+    async def send(self, request, **kwargs):
+        return await self._inner.send(request, **kwargs)
 
-    recorder = Recorder(fake)
-    run(client(FakeTransport(link(recorder))))
-    return client(Floor(link(Canned(recorder.answers))))
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def sleep(self, duration: float) -> None: ...
+
+    async def __aexit__(self, *_args) -> None: ...
+
+
+async def aio_life(client) -> None:
+    vms = client.virtual_machines
+    await (await vms.begin_create_or_update("rg", "web-1", CREATE)).result()
+    await vms.instance_view("rg", "web-1")
+    await (await vms.begin_deallocate("rg", "web-1")).result()
+    await (await vms.begin_start("rg", "web-1")).result()
+    await (await vms.begin_delete("rg", "web-1")).result()
+
+
+async def aio_get(client) -> None:
+    await client.virtual_machines.get("rg", "web-0")
+
+
+def link(fake: FakeCompute, answering) -> Link:
+    return Link(lambda: answering, lambda: fake.clock, lambda: fake._loops)
+
+
+def sync_client(fake: FakeCompute, transport) -> ComputeManagementClient:
+    return ComputeManagementClient(FakeCredential(), fake.subscription_id, transport=transport)
+
+
+def aio_client(fake: FakeCompute, transport) -> AsyncComputeManagementClient:
+    return AsyncComputeManagementClient(
+        AsyncFakeCredential(), fake.subscription_id, transport=transport
+    )
+
+
+def compare(name: str, rounds: int, times: int, ours, theirs) -> None:
+    """Run both alternately, and print the ratio of their medians."""
+    taken = {ours: [], theirs: []}
+    for _ in range(rounds):
+        for run, kept in taken.items():
+            begun = time.perf_counter()
+            for _ in range(times):
+                run()
+            kept.append(time.perf_counter() - begun)
+    ratio = statistics.median(taken[ours]) / statistics.median(taken[theirs])
+    each = 1000 * statistics.median(taken[ours]) / times
+    print(f"{name:22} {ratio:5.2f} x floor   (reach: 1.25)   {each:6.2f} ms here")
+
+
+def sync_rows(fake: FakeCompute, rounds: int) -> None:
+    for name, run, times in (("one GET", get, 20), ("a full lifecycle", life, 1)):
+        recorder = Recorder(fake)
+        run(sync_client(fake, FakeTransport(link(fake, recorder))))
+        floor = sync_client(fake, Floor(link(fake, Canned(recorder.answers))))
+        compare(name, rounds, times, partial(run, fake.client), partial(run, floor))
+
+
+def aio_rows(fake: FakeCompute, rounds: int) -> None:
+    with asyncio.Runner() as runner:
+        for name, run, times in (("one GET, aio", aio_get, 20), ("a full one, aio", aio_life, 1)):
+            recorder = Recorder(fake)
+            runner.run(run(aio_client(fake, AsyncFakeTransport(link(fake, recorder)))))
+            floor = aio_client(fake, AsyncFloor(link(fake, Canned(recorder.answers))))
+            compare(
+                name,
+                rounds,
+                times,
+                lambda run=run: runner.run(run(fake.aio_client)),
+                lambda run=run, floor=floor: runner.run(run(floor)),
+            )
 
 
 def main(rounds: int) -> None:
     with FakeCompute() as fake:
         fake.add_vm("web-0")
-        for name, run, times in (("one GET", get, 20), ("a full lifecycle", life, 1)):
-            floor = canned_client(fake, run)
-            run(fake.client)
-            ours, theirs = [], []
-            for _ in range(rounds):
-                for client, kept in ((floor, theirs), (fake.client, ours)):
-                    begun = time.perf_counter()
-                    for _ in range(times):
-                        run(client)
-                    kept.append(time.perf_counter() - begun)
-            ratio = statistics.median(ours) / statistics.median(theirs)
-            each = 1000 * statistics.median(ours) / times
-            print(f"{name:18} {ratio:5.2f} x floor   (reach: 1.25)   {each:6.2f} ms here")
+        sync_rows(fake, rounds)
+        aio_rows(fake, rounds)
 
 
 if __name__ == "__main__":
