@@ -86,7 +86,14 @@ def test_parameters_may_be_a_dict_as_the_sdk_takes_it(fake):
         ({"os_type": "BeOS"}, "os_type 'BeOS' is not one of Linux, Windows"),
         ({"size": "huge"}, "Azure would not have web-1: 400 InvalidParameter: The value huge"),
         ({"location": "atlantis"}, "LocationNotAvailableForResourceType"),
-        ({"parameters": {"propertis": {}}}, "Could not find member 'propertis'"),
+        pytest.param(
+            {"parameters": {"propertis": {}}},
+            "Could not find member 'propertis'",
+            marks=pytest.mark.skipif(
+                hasattr(models.VirtualMachine, "from_dict"),
+                reason="azure-mgmt-compute before 38 leaves out of a dict what it does not know",
+            ),
+        ),
         ({"subscription_id": "mine"}, "subscription_id must be a UUID, not 'mine'"),
     ],
 )
