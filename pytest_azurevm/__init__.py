@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from pytest_azurevm._billing import Bill as Bill
     from pytest_azurevm._billing import Charge as Charge
     from pytest_azurevm._calls import Call as Call
+    from pytest_azurevm._calls import Calls as Calls
     from pytest_azurevm._clock import Clock as Clock
     from pytest_azurevm._clock import ClockStalled as ClockStalled
     from pytest_azurevm._clock import FakeClosed as FakeClosed
     from pytest_azurevm._clock import PollerLeftRunningWarning as PollerLeftRunningWarning
     from pytest_azurevm._fake import FakeCompute as FakeCompute
     from pytest_azurevm._fake_vm import FakeVM as FakeVM
+    from pytest_azurevm._fake_vm import OperationInFlight as OperationInFlight
     from pytest_azurevm._fake_vm import Status as Status
     from pytest_azurevm._fake_vm import Transition as Transition
     from pytest_azurevm._timing import Timing as Timing
@@ -27,12 +29,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bill": "_billing",
     "Call": "_calls",
+    "Calls": "_calls",
     "Charge": "_billing",
     "Clock": "_clock",
     "ClockStalled": "_clock",
     "FakeClosed": "_clock",
     "FakeCompute": "_fake",
     "FakeVM": "_fake_vm",
+    "OperationInFlight": "_fake_vm",
     "PollerLeftRunningWarning": "_clock",
     "Status": "_fake_vm",
     "Timing": "_timing",
@@ -41,12 +45,14 @@ _HOMES = {
 __all__ = [
     "Bill",
     "Call",
+    "Calls",
     "Charge",
     "Clock",
     "ClockStalled",
     "FakeClosed",
     "FakeCompute",
     "FakeVM",
+    "OperationInFlight",
     "PollerLeftRunningWarning",
     "Status",
     "Timing",

@@ -62,9 +62,16 @@ _LRO: Final[dict[Operation, Lro]] = {
     "restart": Lro(202, True, None, (None, None), throttling.UPDATE),
     "deallocate": Lro(202, True, 10, (36, None), throttling.DELETE),
 }
-_GROUP: Final = re.compile(r"[\w().-]{0,89}[\w()-]")
 _POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
 _POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
+# Yes or no in a request's query: these change nothing here, but must be one of the two.
+_FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
+    "delete": ("forceDeletion",),
+    "power_off": ("skipShutdown",),
+    "deallocate": ("forceDeallocate", "hibernate"),
+}
+_FLAGS_NOT_SERVED: Final = ("hibernate",)
+_EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
 
 
@@ -76,7 +83,7 @@ class Arm:
         self._compute = compute
         self._clock = compute.clock
         self._buckets = throttling.Buckets()
-        self._subscriptions: set[str] = set()  # well-formed ones
+        self._subscriptions: dict[str, str] = {}  # as written: as compared
 
     def handle(self, request: Request) -> Response:
         """Answer *request* at this instant."""
@@ -98,20 +105,20 @@ class Arm:
         segments, lowered = exchange.segments, exchange.lowered
         method = exchange.request.method.upper()
         if len(segments) < 2 or lowered[0] != "subscriptions":
-            raise self._not_served(exchange, "tenant level")
-        subscription = segments[1]
+            raise _not_served(exchange, _action(exchange, "tenant level"))
         rest = lowered[2:]
         if len(rest) >= 5 and rest[0] == "resourcegroups" and (*rest[2:5],) == _VM_TYPE_SEGMENTS:
-            self._judge_scope(exchange, subscription, group=segments[3])
+            subscription = self._judged_scope(exchange)
+            checked_group(segments[3])
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
         if len(rest) == 3 and (*rest,) == _VM_TYPE_SEGMENTS:
             exchange.operation = "list_all"
-            self._judge_scope(exchange, subscription)
+            subscription = self._judged_scope(exchange)
             _only(method, "GET")
             return self._list(exchange, subscription)
         if len(rest) >= 4 and (*rest[:3],) == (*_VM_TYPE_SEGMENTS[:2], "locations"):
-            return self._route_location(exchange, method, subscription, segments[5:])
-        raise self._not_served(exchange, _type_named(segments))
+            return self._route_location(exchange, method, segments[5:])
+        raise _not_served(exchange, _action(exchange, _type_named(segments)))
 
     def _route_vm(
         self, exchange: Exchange, method: str, subscription: str, group: str, path: list[str]
@@ -119,12 +126,9 @@ class Arm:
         if not path:
             exchange.operation = "list"
             _only(method, "GET")
-            folded = group.lower()
-            return self._list(
-                exchange, subscription, lambda vm: vm.resource_group.lower() == folded
-            )
+            return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
-        vm = self._compute.find(subscription, group, name)
+        vm = self._compute.vms.find(subscription, group, name)
         if len(path) == 1:
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
@@ -145,51 +149,38 @@ class Arm:
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
             exchange.operation = operation
-            record = self._compute.act(_existing(vm, group, name), operation)
-            return self._accepted(exchange, record)
-        raise self._not_served(exchange, f"{resources.VM_TYPE}/{'/'.join(path[1::2])}")
+            vm = _existing(vm, group, name)
+            _judge_flags(exchange, operation)
+            return self._accepted(exchange, self._compute.act(vm, operation))
+        what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
+        raise _not_served(exchange, _action(exchange, what))
 
-    def _route_location(
-        self, exchange: Exchange, method: str, subscription: str, path: list[str]
-    ) -> Answer:
-        what = path[1].lower() if len(path) > 1 else ""
+    def _route_location(self, exchange: Exchange, method: str, path: list[str]) -> Answer:
+        location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
             exchange.operation = "list_by_location"
-            self._judge_scope(exchange, subscription)
+            subscription = self._judged_scope(exchange)
             _only(method, "GET")
-            location = path[0].lower()
-            return self._list(exchange, subscription, lambda vm: vm.location == location)
+            return self._list(exchange, subscription, belongs=lambda vm: vm.location == location)
         if what == "operations" and len(path) == 3:
             exchange.operation = "poll"
-            self._judge_scope(exchange, subscription)
+            subscription = self._judged_scope(exchange)
             _only(method, "GET")
-            return self._poll(exchange, path[2])
-        raise self._not_served(exchange, _type_named(exchange.segments))
+            return self._poll(exchange, subscription, location, path[2])
+        raise _not_served(exchange, _action(exchange, _type_named(exchange.segments)))
 
-    def _judge_scope(self, exchange: Exchange, subscription: str, group: str | None = None) -> None:
-        """Judge what every request carries: api-version, subscription, group."""
+    def _judged_scope(self, exchange: Exchange) -> str:
+        """Judge what every request carries, its api-version and subscription; give the latter."""
         version = exchange.query.get("api-version", "")
         exchange.api_version = checked_version(version, exchange.query.get("location", ""))
-        if subscription not in self._subscriptions:
+        subscription = exchange.segments[1]
+        known = self._subscriptions.get(subscription)
+        if known is None:
             try:
-                UUID(subscription)
+                known = self._subscriptions[subscription] = str(UUID(subscription))
             except ValueError:
                 raise arm_error("bad-subscription", subscription=subscription) from None
-            self._subscriptions.add(subscription)
-        if group is not None and not _GROUP.fullmatch(group):
-            bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
-            if bad or group.endswith(".") or len(group) > 90:
-                raise arm_error("bad-group", group=group, characters=bad or group[90:] or ".")
-
-    def _not_served(self, exchange: Exchange, what: str) -> ArmError:
-        method = exchange.request.method.upper()
-        verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(method)
-        return arm_error(
-            "not-served",
-            operation=f"{what}/{verb or 'action'}",
-            method=method,
-            path="/" + "/".join(exchange.segments),
-        )
+        return known
 
     # --- operations ----------------------------------------------------------------------------
 
@@ -220,10 +211,14 @@ class Arm:
     def _delete(self, exchange: Exchange, vm: VirtualMachine | None) -> Answer:
         if vm is None:
             return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
+        _judge_flags(exchange, "delete")
         return self._accepted(exchange, self._compute.act(vm, "delete"))
 
     def _get(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
-        wanted = self._expanded(exchange, ("instanceview", "userdata", "resiliencyview"))
+        wanted = self._expanded(exchange, ("instanceview", "userdata", *_EXPANSIONS_NOT_SERVED))
+        for name, spelled in _EXPANSIONS_NOT_SERVED.items():
+            if name in wanted:
+                raise _not_served(exchange, f"{resources.VM_TYPE}/read with $expand={spelled}")
         body = self._vm_body(
             exchange,
             vm,
@@ -245,18 +240,17 @@ class Arm:
         self,
         exchange: Exchange,
         subscription: str,
+        group: str = "",
+        *,
         belongs: Callable[[VirtualMachine], bool] | None = None,
     ) -> Answer:
         wanted = self._expanded(exchange, ("instanceview",))
-        status_only = exchange.query.get("statusOnly", "false").lower() == "true"
-        after = self._skip_token(exchange)
-        folded = subscription.lower()
+        status_only = _flag(exchange, "statusOnly")
         scale_set = _scale_set_filter(exchange)
         found: Iterator[VirtualMachine] = (
             vm
-            for vm in self._compute.after(after)
-            if vm.subscription_id.lower() == folded
-            and (belongs is None or belongs(vm))
+            for vm in self._compute.vms.listed(subscription, group, after=_skip_token(exchange))
+            if (belongs is None or belongs(vm))
             and (scale_set is None or _scale_set_of(vm) == scale_set)
         )
         page = list(islice(found, PAGE_SIZE + 1))
@@ -279,16 +273,20 @@ class Arm:
             )
         headers = {
             "x-ms-ratelimit-remaining-resource": self._buckets.draw(
-                throttling.HIGH_COST_GET, folded, folded, self._clock.now_us
+                throttling.HIGH_COST_GET, subscription, subscription, self._clock.now_us
             )
         }
         return Answer(200, body, headers)
 
-    def _poll(self, exchange: Exchange, operation_id: str) -> Answer:
+    def _poll(
+        self, exchange: Exchange, subscription: str, location: str, operation_id: str
+    ) -> Answer:
         record = self._compute.find_operation(operation_id)
         if record is None:
             raise arm_error("no-such-operation")
         vm = record.vm
+        if (vm.subscription_id, vm.location) != (subscription, location):
+            raise arm_error("no-such-operation")
         exchange.vm_name = vm.name
         headers = {
             "x-ms-ratelimit-remaining-resource": self._buckets.draw(
@@ -298,7 +296,7 @@ class Arm:
                 self._clock.now_us,
             )
         }
-        if exchange.query.get("monitor", "").lower() == "true":
+        if _flag(exchange, "monitor"):
             return self._monitor(exchange, record, headers)
         if record.ended_us is None:
             first, later = _LRO[record.operation].polls
@@ -360,12 +358,6 @@ class Arm:
             raise arm_error("bad-expand", target="$expand")
         return wanted
 
-    def _skip_token(self, exchange: Exchange) -> int:
-        token = exchange.query.get("$skiptoken", "0")
-        if not token.isdigit():
-            raise arm_error("bad-expand", target="$skiptoken")
-        return int(token)
-
     # --- parts of answers ----------------------------------------------------------------------
 
     def _vm_body(self, exchange: Exchange, vm: VirtualMachine, **wanted: Any) -> Json:
@@ -412,6 +404,17 @@ class Arm:
         )
 
 
+def checked_group(group: str) -> None:
+    """Judge a resource group's name.
+
+    Raises:
+        ArmError: it is empty or too long, holds forbidden characters, or ends badly.
+    """
+    bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
+    if bad or not group or group.endswith(".") or len(group) > 90:
+        raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
+
+
 def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachine:
     if vm is None:
         # Type and names are printed as in the request [rec].
@@ -422,6 +425,49 @@ def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachin
 def _only(method: str, allowed: str) -> None:
     if method != allowed:
         raise arm_error("no-method", method=method)
+
+
+def _flag(exchange: Exchange, name: str) -> bool:
+    """Read a yes or no of the query; what is not there is no."""
+    asked = exchange.query.get(name, "false").lower()
+    if asked not in ("true", "false"):
+        raise arm_error("bad-expand", target=name)
+    return asked == "true"
+
+
+def _judge_flags(exchange: Exchange, operation: Operation) -> None:
+    for name in _FLAGS.get(operation, ()):
+        if _flag(exchange, name) and name in _FLAGS_NOT_SERVED:
+            action = f"{resources.VM_TYPE}/{ACTIONS[operation]}/action"
+            raise _not_served(exchange, f"{action} with {name}=true")
+
+
+def _skip_token(exchange: Exchange) -> int:
+    token = exchange.query.get("$skiptoken", "0")
+    if not re.fullmatch(r"[0-9]{1,18}", token):
+        raise arm_error("bad-expand", target="$skiptoken")
+    return int(token)
+
+
+def _spelled(location: str) -> str:
+    """Give a region's name as Azure spells it: ``West Europe`` is ``westeurope``."""
+    return location.replace(" ", "").lower()
+
+
+def _action(exchange: Exchange, what: str) -> str:
+    """Give what the request does to *what*, as ARM calls it."""
+    method = exchange.request.method.upper()
+    verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(method)
+    return f"{what}/{verb or 'action'}"
+
+
+def _not_served(exchange: Exchange, operation: str) -> ArmError:
+    return arm_error(
+        "not-served",
+        operation=operation,
+        method=exchange.request.method.upper(),
+        path="/" + "/".join(exchange.segments),
+    )
 
 
 def _type_named(segments: list[str]) -> str:

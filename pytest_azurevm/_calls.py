@@ -7,7 +7,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, overload
+from typing import Any, Final, overload
+
+# What a call's ``operation`` may be: the SDK's methods without ``begin_``, and two of our own.
+OPERATIONS: Final = (
+    "create", "update", "create_or_update", "delete", "get", "instance_view", "list", "list_all",
+    "list_by_location", "start", "power_off", "restart", "deallocate", "redeploy", "reapply",
+    "reimage", "generalize", "capture", "run_command", "poll", "other",
+)  # fmt: skip
+# One PUT is a create or an update; the SDK has one method for both.
+_BOTH: Final = {"create_or_update": ("create", "update")}
+_WILD: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +77,30 @@ class Calls(Sequence[Call]):
     def filter(
         self, *, operation: str = "*", vm: str = "*", method: str = "*", status: int | None = None
     ) -> Calls:
-        """Give the calls that fit all of these: fnmatch patterns, and an HTTP status."""
+        """Give the calls that fit all of these.
+
+        Args:
+            operation: an fnmatch pattern, or one of create, update, create_or_update (either of
+                these two), delete, get, instance_view, list, list_all, list_by_location, start,
+                power_off, restart, deallocate, redeploy, reapply, reimage, generalize, capture,
+                run_command, poll and other.
+            vm: an fnmatch pattern of the VM's name, in any case.
+            method: an fnmatch pattern of the HTTP method.
+            status: the answer's HTTP status.
+
+        Raises:
+            ValueError: there is no such operation.
+        """
+        if operation not in OPERATIONS and not _WILD & set(operation):
+            raise ValueError(
+                f"calls know no operation {operation!r}; they know {', '.join(OPERATIONS)}"
+            )
+        operations = _BOTH.get(operation, (operation,))
         return Calls(
             [
                 call
                 for call in self._calls
-                if fnmatchcase(call.operation, operation)
+                if any(fnmatchcase(call.operation, pattern) for pattern in operations)
                 and (
                     vm == "*" or (call.vm is not None and fnmatchcase(call.vm.lower(), vm.lower()))
                 )

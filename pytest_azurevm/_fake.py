@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as _dt
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from uuid import UUID
 
+from pytest_azurevm import _resources as resources
 from pytest_azurevm import _sleeping
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._arm import Arm
+from pytest_azurevm._arm import Arm, checked_group
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._clock import Clock, FakeClosed, LeftRunning, PollerLeftRunningWarning
@@ -20,9 +22,11 @@ from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._fake_vm import FakeVM
 from pytest_azurevm._frozen import FrozenTime
-from pytest_azurevm._lifecycle import EDITIONS, PowerState
+from pytest_azurevm._http import read_json
+from pytest_azurevm._lifecycle import EDITIONS, SETTLED, EditionName, SettledState
 from pytest_azurevm._loops import Loops
-from pytest_azurevm._timing import Timing
+from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._timing import Profile, Timing
 from pytest_azurevm._vm_form import Json, checked
 
 if TYPE_CHECKING:
@@ -32,9 +36,13 @@ if TYPE_CHECKING:
 SUBSCRIPTION_ID: Final = "00000000-0000-4000-8000-000000000001"
 TENANT_ID: Final = "00000000-0000-4000-8000-000000000002"
 START: Final = "2026-01-01T00:00:00Z"
-_SLEEPS: Final = ("virtual", "real")
-_SETTLED: Final = ("running", "stopped", "deallocated")
-_IMAGES: Final = {
+OsType: TypeAlias = Literal["Linux", "Windows"]
+Sleeps: TypeAlias = Literal["virtual", "real"]
+
+_SLEEPS: Final[tuple[str, ...]] = get_args(Sleeps)
+_SHOWN: Final = 10  # machines, and calls, in the report of a failing test
+_NAMED: Final = 50  # machines, in the message about one that is not there
+_IMAGES: Final[dict[OsType, Json]] = {
     "Linux": {
         "publisher": "Canonical",
         "offer": "0001-com-ubuntu-server-jammy",
@@ -60,9 +68,12 @@ class FakeCompute:
         edition: ``"wire"``, what recorded Azure traffic shows, or ``"document"``, the lifecycle
             document to the letter.
         autojump: whether waiting moves virtual time.
-        start: when virtual time starts, an aware datetime or ISO 8601 text.
-        seed: where ids and chance start from: the same seed, the same run.
-        jitter: how far durations scatter: sigma of a log-normal factor, 0 for none.
+        start: when virtual time starts, an aware datetime or ISO 8601 text. A frozen clock
+            (freezegun) overrides it: its present is the fake's.
+        seed: where the ids of VMs, disks and operations, and the chance of jitter, start from: the
+            same seed, the same run.
+        jitter: how far durations scatter about their figures: sigma of a log-normal factor, 0 for
+            not at all, 3 at most.
         subscription_id: the default subscription, a UUID.
         sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
             virtual too; ``"real"`` leaves them alone.
@@ -74,14 +85,14 @@ class FakeCompute:
     def __init__(
         self,
         *,
-        timing: str = "typical",
-        edition: str = "wire",
+        timing: Profile = "typical",
+        edition: EditionName = "wire",
         autojump: bool = True,
         start: _dt.datetime | str = START,
         seed: int = 0,
         jitter: float = 0.0,
         subscription_id: str = SUBSCRIPTION_ID,
-        sleep: str = "virtual",
+        sleep: Sleeps = "virtual",
     ) -> None:
         if edition not in EDITIONS:
             raise ValueError(f"edition {edition!r} is not one of {', '.join(EDITIONS)}")
@@ -94,7 +105,7 @@ class FakeCompute:
         self.subscription_id = _checked_subscription(subscription_id)
         self.tenant_id = TENANT_ID
         self.location = "westeurope"
-        self.edition = edition
+        self.edition: EditionName = edition
         self._autojump, self._start, self._seed = autojump, start, seed
         self._profile, self._jitter, self._sleep = timing, jitter, sleep
         self._frozen = FrozenTime()
@@ -256,8 +267,8 @@ class FakeCompute:
         *,
         resource_group: str = "rg",
         location: str | None = None,
-        power_state: str = "running",
-        os_type: str = "Linux",
+        power_state: SettledState = "running",
+        os_type: OsType = "Linux",
         size: str = "Standard_D2s_v5",
         subscription_id: str | None = None,
         parameters: Any = None,
@@ -273,44 +284,56 @@ class FakeCompute:
             size: the VM size.
             subscription_id: a UUID; by default the fake's.
             parameters: more of its model: an SDK ``VirtualMachine`` or a dict as the SDK takes
-                it; what it says goes before the other arguments.
+                it. What it says goes before the other arguments, member by member; an image takes
+                the place of the default one, and so does an OS disk to attach, which brings users
+                of its own.
 
         Raises:
             ValueError: the VM exists, or could not.
         """
-        if power_state not in _SETTLED:
-            raise ValueError(f"power_state {power_state!r} is not one of {', '.join(_SETTLED)}")
+        if power_state not in SETTLED:
+            raise ValueError(f"power_state {power_state!r} is not one of {', '.join(SETTLED)}")
         if os_type not in _IMAGES:
             raise ValueError(f"os_type {os_type!r} is not one of {', '.join(_IMAGES)}")
         subscription = _checked_subscription(subscription_id or self.subscription_id)
-        nics = (
-            f"/subscriptions/{subscription}/resourceGroups/{resource_group}"
-            "/providers/Microsoft.Network/networkInterfaces"
-        )
-        body: Json = {
-            "location": location or self.location,
-            "properties": {
-                "hardwareProfile": {"vmSize": size},
-                "storageProfile": {"imageReference": _IMAGES[os_type]},
-                "osProfile": {
-                    "computerName": _computer_name(name, os_type),
-                    "adminUsername": "azureuser",
-                },
-                "networkProfile": {"networkInterfaces": [{"id": f"{nics}/{name}-nic"}]},
-            },
-        }
         self._clock.sync()
         with self._clock.lock:
-            if self._compute.find(subscription, resource_group, name) is not None:
+            if self._compute.vms.find(subscription, resource_group, name) is not None:
                 raise ValueError(f"{name} exists already in resource group {resource_group}")
             try:
-                body = models.merged(body, checked(_wire_form(parameters)))
-                record = self._compute.create(subscription, resource_group, name, checked(body))
+                checked_group(resource_group)
+                asked = _read(_wire_form(parameters))
+                defaults = self._defaults(name, resource_group, subscription, os_type, asked)
+                defaults["location"] = location or self.location
+                defaults["properties"]["hardwareProfile"] = {"vmSize": size}
+                body = _read(models.merged(defaults, asked))
+                vm = self._compute.seed(subscription, resource_group, name, body, power_state)
             except ArmError as error:
-                raise ValueError(f"Azure would not have {name}: {error}") from error
-            state: PowerState = power_state  # type: ignore[assignment]  # one of _SETTLED
-            self._compute.settle(record.vm, state)
-            return FakeVM(self._compute, record.vm)
+                raise ValueError(f"Azure would not have {name}: {error}") from None
+            return FakeVM(self._compute, vm)
+
+    def _defaults(
+        self, name: str, group: str, subscription: str, os_type: OsType, asked: Json
+    ) -> Json:
+        """Give what a VM is made of of which *asked* says nothing."""
+        storage = (asked.get("properties") or {}).get("storageProfile") or {}
+        attached = (storage.get("osDisk") or {}).get("createOption") == "Attach"
+        image = storage.get("imageReference") or {}
+        nics = (
+            f"/subscriptions/{subscription}/resourceGroups/{group}"
+            "/providers/Microsoft.Network/networkInterfaces"
+        )
+        properties: Json = {"networkProfile": {"networkInterfaces": [{"id": f"{nics}/{name}-nic"}]}}
+        if attached or ("imageReference" in storage and not image.get("publisher")):
+            properties["storageProfile"] = {"osDisk": {"osType": os_type}}
+        elif not image:
+            properties["storageProfile"] = {"imageReference": _IMAGES[os_type]}
+        if not attached:
+            properties["osProfile"] = {
+                "computerName": _computer_name(name, os_type),
+                "adminUsername": "azureuser",
+            }
+        return {"properties": properties}
 
     def vm(
         self, name: str, resource_group: str | None = None, subscription_id: str | None = None
@@ -319,14 +342,15 @@ class FakeCompute:
 
         Raises:
             KeyError: there is none, or more than one.
+            ValueError: the subscription is no UUID.
         """
         self._clock.sync()
+        subscription = _checked_subscription(subscription_id) if subscription_id else None
         found = [
             vm
-            for vm in self._compute.all()
-            if vm.name.lower() == name.lower()
-            and (resource_group is None or vm.resource_group.lower() == resource_group.lower())
-            and (subscription_id is None or vm.subscription_id.lower() == subscription_id.lower())
+            for vm in self._compute.vms.named(name)
+            if (resource_group is None or vm.resource_group.lower() == resource_group.lower())
+            and (subscription is None or vm.subscription_id == subscription)
         ]
         if len(found) == 1:
             return FakeVM(self._compute, found[0])
@@ -336,35 +360,68 @@ class FakeCompute:
                 f"{name!r} is ambiguous: it exists in {places}. "
                 "Name the resource_group, or the subscription_id."
             )
-        known = ", ".join(f"{vm.resource_group}/{vm.name}" for vm in self._compute.all())
-        raise KeyError(f"no virtual machine {name!r} here; there are: {known or 'none'}")
+        where = f"in resource group {resource_group!r}" if resource_group is not None else "here"
+        if subscription is not None:
+            where += f", in subscription {subscription}"
+        known = [f"{vm.resource_group}/{vm.name}" for vm in islice(self._all(), _NAMED)]
+        if len(self._compute.vms) > _NAMED:
+            known.append(f"and {len(self._compute.vms) - _NAMED} more")
+        raise KeyError(
+            f"no virtual machine {name!r} {where}; there are: {', '.join(known) or 'none'}"
+        )
+
+    def _all(self) -> Iterator[VirtualMachine]:
+        return self._compute.vms.listed()
 
     @property
     def vms(self) -> tuple[FakeVM, ...]:
         """Every virtual machine there is, of all subscriptions, the oldest first."""
         self._clock.sync()
-        return tuple(FakeVM(self._compute, vm) for vm in self._compute.all())
+        return tuple(FakeVM(self._compute, vm) for vm in self._all())
 
     @property
     def bill(self) -> Bill:
         """What all virtual machines have cost until now, deleted ones included."""
         self._clock.sync()
-        vms = [*self._compute.all(), *self._compute.deleted()]
+        vms = [*self._all(), *self._compute.deleted()]
         return bill(vms, EDITIONS[self.edition], self._clock.now_us, self._clock.calendar)
 
     def __repr__(self) -> str:
-        count = sum(1 for _ in self._compute.all())
         return (
-            f"<FakeCompute at {self._clock.calendar(self._clock.now_us).isoformat()}: {count} VMs>"
+            f"<FakeCompute at {self._clock.calendar(self._clock.now_us).isoformat()}: "
+            f"{len(self._compute.vms)} VMs>"
         )
+
+    def _account(self) -> str:
+        """Tell what a failing test's report shows. Looks at nothing outside, and moves no time."""
+        clock, edition = self._clock, EDITIONS[self.edition]
+        vms = sorted(self._all(), key=lambda vm: vm.operation is None)
+        lines = [f"virtual time {clock.calendar(clock.now_us).isoformat()}"]
+        lines += [
+            f"{vm.resource_group}/{vm.name}: {vm.power or 'no power state'}, "
+            f"{resources.provisioning_state_of(vm, edition)}"
+            + (f", {vm.operation.operation} in flight" if vm.operation else "")
+            for vm in vms[:_SHOWN]
+        ]
+        if len(vms) > _SHOWN:
+            lines.append(f"... and {len(vms) - _SHOWN} more virtual machines")
+        last = self.calls[-_SHOWN:]
+        lines.append(f"last {len(last)} of {len(self.calls)} calls:" if last else "no calls")
+        lines += [f"  {call}" for call in last]
+        return "\n".join(lines)
 
 
 def _checked_subscription(subscription_id: str) -> str:
     try:
-        UUID(subscription_id)
+        return str(UUID(subscription_id))
     except (ValueError, AttributeError, TypeError):
         raise ValueError(f"subscription_id must be a UUID, not {subscription_id!r}") from None
-    return subscription_id
+
+
+def _read(body: Any) -> Json:
+    """Judge a body as one that came over the wire."""
+    value, text = read_json(json.dumps(body).encode())
+    return checked(value, text)
 
 
 def _computer_name(name: str, os_type: str) -> str:

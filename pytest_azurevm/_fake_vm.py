@@ -11,7 +11,7 @@ from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import NEWEST
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._compute import Compute
-from pytest_azurevm._lifecycle import PROVISIONING_STATE, GuestEvent
+from pytest_azurevm._lifecycle import GuestEvent
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json
 
@@ -45,12 +45,19 @@ class OperationInFlight(NamedTuple):
 class FakeVM:
     """A view of one virtual machine. Reading it never moves time.
 
-    It goes on showing the same machine after that was deleted, or another took its name.
+    It goes on showing the same machine after that was deleted, or another took its name. Two views
+    of one machine are equal.
     """
 
     def __init__(self, compute: Compute, vm: VirtualMachine) -> None:
         self._compute = compute
         self._vm = vm
+
+    def __eq__(self, other: object) -> bool:
+        return self._vm is other._vm if isinstance(other, FakeVM) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._vm)
 
     @property
     def name(self) -> str:
@@ -73,7 +80,7 @@ class FakeVM:
         return self._vm.resource_id
 
     @property
-    def power_state(self) -> str | None:
+    def power_state(self) -> str | None:  # literal types would not let mypy read a second look
         """``"running"``, ``"deallocating"``, …; ``None`` while none is shown."""
         return self._looked().power
 
@@ -102,7 +109,7 @@ class FakeVM:
 
     @property
     def model(self) -> Json:
-        """The persisted model: what GET returns, as JSON."""
+        """A copy of the persisted model: what GET returns, as JSON."""
         vm = self._looked()
         return deepcopy(
             resources.vm_body(
@@ -116,23 +123,23 @@ class FakeVM:
 
     @property
     def effective_model(self) -> Json | None:
-        """The model that really runs, as JSON; ``None`` before there is one."""
+        """A copy of the model that really runs, as JSON; ``None`` before there is one."""
         return deepcopy(self._looked().effective_model)
 
     @property
     def extensions(self) -> tuple[Json, ...]:
-        """The VM's extensions, as JSON resources."""
+        """A copy of the VM's extensions, as JSON resources."""
         return tuple(deepcopy(models.extensions(self._looked().model)))
 
     @property
     def history(self) -> list[Transition]:
-        """What the VM showed, from its creation on."""
-        calendar = self._compute.clock.calendar
+        """What the VM showed, from its creation on, as the edition shows it."""
+        calendar, edition = self._compute.clock.calendar, self._compute.edition
         return [
             Transition(
                 calendar(change.at_us),
                 change.power,
-                PROVISIONING_STATE[change.provisioning],
+                resources.provisioning_state_then(change, edition),
                 change.cause,
             )
             for change in self._looked().history
@@ -178,7 +185,8 @@ class FakeVM:
     def cancel_operation(self) -> None:
         """Cancel the operation in flight: it ends ``Canceled``, and the VM shows that.
 
-        Azure has no such call for a VM; the document names the state that follows.
+        Power state and goal go back to what they were when the operation was accepted. Azure has
+        no such call for a VM; the document names the state that follows.
 
         Raises:
             ValueError: nothing is in flight.
@@ -193,7 +201,7 @@ class FakeVM:
             return f"<FakeVM {vm.name}: deleted>"
         return (
             f"<FakeVM {vm.name}: {vm.power or 'no power state'}, "
-            f"{PROVISIONING_STATE[vm.provisioning]}>"
+            f"{resources.provisioning_state_of(vm, self._compute.edition)}>"
         )
 
     def _looked(self) -> VirtualMachine:

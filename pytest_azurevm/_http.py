@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import datetime as _dt
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._vm_form import Json, checked
 
 _BODY_LIMIT: Final = 4 * 1024 * 1024
+_DEPTH_LIMIT: Final = (
+    64  # of Newtonsoft's reader, which is what ARM's messages sound like [assumed]
+)
+_INT64: Final = range(-(2**63), 2**63)
+_INT64_DIGITS: Final = 20
 # What Azure sends with every answer [rec libraries-for-net, n=1383].
 _STANDARD_HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -88,12 +94,45 @@ def exchange_of(request: Request) -> Exchange:
 
 _QUERY_NAMES: Final = {
     name.lower(): name
-    for name in ("api-version", "$expand", "$filter", "$skiptoken", "statusOnly", "monitor")
-}
+    for name in (
+        "api-version", "$expand", "$filter", "$skiptoken", "statusOnly", "monitor",
+        "hibernate", "forceDeallocate", "forceDeletion", "skipShutdown",
+    )
+}  # fmt: skip
+
+
+_START: Final = "Path '', line 1, position 0"
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"Error parsing {name} value. Path '', line 1, position 0")
+    raise ValueError(f"Error parsing {name} value. {_START}.")
+
+
+def _int(digits: str) -> int:
+    if len(digits) <= _INT64_DIGITS and int(digits) in _INT64:
+        return int(digits)
+    raise ValueError(f"JSON integer {digits[:80]} is too large or small for an Int64. {_START}.")
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"Input string '{digits[:80]}' is not a valid number. {_START}.")
+    return number
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEPTH_LIMIT + 1):
+        level = [
+            item
+            for owner in level
+            for item in (owner.values() if isinstance(owner, dict) else owner)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _parse_reason(error: json.JSONDecodeError) -> str:
@@ -162,20 +201,37 @@ def body_of(exchange: Exchange) -> Json:
     Raises:
         ArmError: it is too large, no JSON, or not of a VM's form.
     """
-    raw = exchange.request.body
+    body, text = read_json(exchange.request.body)
+    return checked(body, text)
+
+
+def read_json(raw: bytes) -> tuple[Any, str]:
+    """Read a body, and give it with its text. What is read can be written again.
+
+    Raises:
+        ArmError: it is too large, or no JSON.
+    """
     if len(raw) > _BODY_LIMIT:
         raise arm_error("large-content")
     try:
         text = raw.decode()
-        body = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_int=_int, parse_float=_float)
+        _check_depth([value])
+        if "\\u" in text:  # half of a character, in two escapes, is none
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
-        raise arm_error(
-            "bad-content",
-            reason="Unable to translate bytes to text in UTF-8. Path '', line 1, "
-            f"position {error.start}.",
-        ) from None
+        reason = (
+            f"Unable to translate bytes to text in UTF-8. Path '', line 1, position {error.start}."
+        )
+    except UnicodeEncodeError as error:
+        character = f"\\u{ord(error.object[error.start]):04x}"
+        reason = f"Unable to translate Unicode character {character} to text in UTF-8. {_START}."
     except json.JSONDecodeError as error:
-        raise arm_error("bad-content", reason=_parse_reason(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise arm_error("bad-content", reason=f"{error}.") from None
-    return checked(body, text)
+        reason = _parse_reason(error)
+    except ValueError as error:
+        reason = str(error)
+    except RecursionError:
+        reason = f"The reader's MaxDepth of {_DEPTH_LIMIT} has been exceeded. {_START}."
+    else:
+        return value, text
+    raise arm_error("bad-content", reason=reason)

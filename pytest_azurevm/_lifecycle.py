@@ -1,13 +1,14 @@
 """The lifecycle of a virtual machine, as a table.
 
-Everything that decides what a VM shows, and for how long, stands in this file; no other file knows
-a power state by name. The code below the tables only looks rows up.
+Everything that decides what a VM shows, and for how long, stands in this file; no other file decides
+anything by the name of a power state. The code below the tables only looks rows up.
 
 How to read a row of ``LIFECYCLE``: *operation*, of a VM of this *kind*, accepted in these power
 states: it passes through these views, each for its share of the seconds, and ends in this power
-state; the *goal* is what the VM is set to from then on. ``None`` is the absence of a power state
-(nothing is shown), ``SAME`` keeps what was there. A pair of seconds is the median and the 90th
-percentile of recorded operations. No row for a power state means refused: ``REFUSALS`` says how.
+state; the *goal* is what the VM is set to from then on, and the guest's *agent* reports this
+afterwards. ``None`` is the absence of a power state (nothing is shown), ``SAME`` keeps what was
+there. A pair of seconds is the median and the 90th percentile of recorded operations. No row for a
+power state means refused: ``REFUSALS`` says how.
 
 A VM has three layers, which is why goal and power differ: what was asked for (the persisted model,
 with the goal power state), what really runs (the effective model and the power state), and what
@@ -44,9 +45,30 @@ Operation: TypeAlias = Literal[
 ]
 GuestEvent: TypeAlias = Literal["guest_shutdown", "guest_reboot", "guest_crash"]
 EditionName: TypeAlias = Literal["wire", "document"]
+AgentReport: TypeAlias = Literal["absent", "not populated", "ready", "unresponsive"]
 Same: TypeAlias = Literal["same"]
 
 SAME: Final[Same] = "same"
+
+# --- power states apart from the table ---------------------------------------------------------
+
+# Where a VM may be for ever, and what the agent of one that has long been there last reported:
+# that of a VM that was powered off stays, that of a deallocated one is gone [rec].
+SettledState: TypeAlias = Literal["running", "stopped", "deallocated"]
+SETTLED: Final[dict[SettledState, AgentReport]] = {
+    "running": "ready",
+    "stopped": "ready",
+    "deallocated": "absent",
+}
+GUEST_RUNS_IN: Final[PowerState] = "running"
+# The lease on the hardware is given back, or was never had; what depends on it may be changed.
+NOT_ALLOCATED: Final[tuple[PowerState | None, ...]] = (None, "deallocated")
+# The managed OS disk's kind and size are not told then [rec, n=6].
+OS_DISK_UNTOLD_IN: Final[PowerState] = "deallocated"
+# An update beside a create takes as long as one of a VM in this state [assumed].
+BESIDE_A_CREATE_AS_IN: Final[PowerState] = "running"
+# What a VM is by its goal, for the kinds of the table [err "running (or set to run)"].
+KINDS_BY_GOAL: Final[dict[PowerState, frozenset[str]]] = {"running": frozenset({"set to run"})}
 
 # What the model's ``properties.provisioningState`` says while the instance view says the key.
 # [rec] Creating stays through both OS provisioning substates (test_vm_create_no_wait).
@@ -69,6 +91,8 @@ class Shown:
     share: float
     provisioning: Provisioning | Same
     power: PowerState | Same | None
+    agent: AgentReport | Same = SAME
+    makes_disks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,60 +105,79 @@ class Row:
     shows: tuple[Shown, ...]
     ends_in: PowerState | Same | None
     goal: PowerState | Same
+    agent: AgentReport | Same
     seconds: tuple[float, float]  # median, 90th percentile
     witness: str
+
+    @property
+    def fixes_power(self) -> bool:
+        """Whether the operation says where the VM ends, whatever its guest does meanwhile."""
+        return self.ends_in != SAME
 
 
 _ON: Final = ("running",)
 _OFF: Final = ("stopped",)
+_GOING_DOWN: Final = ("stopping",)  # by its guest: nothing is in flight
 _ALLOCATED: Final = ("running", "stopped", "starting", "stopping")
 _GONE: Final = ("deallocated",)
-_ANY: Final = (*_ALLOCATED, "deallocated")
+_NONE_SHOWN: Final = (None,)  # not created yet; or its create was canceled, or failed
+_PASSING: Final = (None, "starting", "stopping", "deallocating")
+_ANY: Final = (*_ALLOCATED, *_GONE, *_NONE_SHOWN)
 
 # The five views of a create, in order [rec test_vm_create_no_wait; doc "OS provisioning states"].
 # Shares are assumed, but for the first: 2.1 s of 27 passed before the disk was made [rec].
 _CREATING: Final = (
     Shown(0.08, "creating", None),
-    Shown(0.12, "creating", "starting"),
+    Shown(0.12, "creating", "starting", makes_disks=True),
     Shown(0.20, "creating", "running"),
     Shown(0.57, "creating/osProvisioningInProgress", "running"),
     # "Short-lived ... unless VM has to install the extension" [doc]: their seconds come on top.
-    Shown(0.03, "creating/osProvisioningComplete", "running"),
+    Shown(0.03, "creating/osProvisioningComplete", "running", agent="not populated"),
 )
 _CREATING_SPECIALIZED: Final = (
     Shown(0.10, "creating", None),
-    Shown(0.50, "creating", "starting"),
+    Shown(0.50, "creating", "starting", makes_disks=True),
     Shown(0.40, "creating", "running"),
 )
+_STARTING: Final = (Shown(1, "updating", "starting"),)
+_STOPPING: Final = (Shown(1, "updating", "stopping"),)
+# Agent, system and extensions vanish from the instance view at once [rec].
+_DEALLOCATING: Final = (Shown(1, "updating", "deallocating", agent="absent"),)
 
 # fmt: off
 LIFECYCLE: Final = (
-    #   operation         kind            accepted in                 passes through                                ends in        goal           seconds        witness
-    Row("create",         "Linux",        (None,),                    _CREATING,                                    "running",     "running",     (80, 147),     "doc; rec cli, n=201"),
-    Row("create",         "Windows",      (None,),                    _CREATING,                                    "running",     "running",     (94, 274),     "doc; rec, n=16; the slow figure is the 75th percentile"),
-    Row("create",         "specialized",  (None,),                    _CREATING_SPECIALIZED,                        "running",     "running",     (21, 65),      "doc: no OS provisioning substates; rec; the slow figure is the maximum"),
-    Row("update",         "PATCH",        _ANY,                       (Shown(1, "updating", SAME),),                SAME,          SAME,          (4.2, 8.5),    "rec, n=97"),
-    Row("update",         "Linux",        _ALLOCATED,                 (Shown(1, "updating", SAME),),                SAME,          SAME,          (11, 20.5),    "rec, n=107"),
-    Row("update",         "Windows",      _ALLOCATED,                 (Shown(1, "updating", SAME),),                SAME,          SAME,          (12, 20.5),    "rec; the slow figure is Linux's"),
-    Row("update",         "",             _GONE,                      (Shown(1, "updating", SAME),),                SAME,          SAME,          (1.7, 1.7),    "rec"),
-    Row("delete",         "",             _ON,                        (Shown(1, "deleting", SAME),),                None,          SAME,          (44, 282),     "doc; rec, n=50"),
-    Row("delete",         "",             _OFF,                       (Shown(1, "deleting", SAME),),                None,          SAME,          (44, 242),     "rec 37 to 242 s; the median is that of running VMs"),
-    Row("delete",         "",             _GONE,                      (Shown(1, "deleting", SAME),),                None,          SAME,          (5, 10.6),     "rec 0.3 to 10.6 s; the median is assumed"),
-    Row("delete",         "",             (None, "starting", "stopping", "deallocating"), (Shown(1, "deleting", SAME),), None,     SAME,          (44, 282),     "seen: a delete preempts; seconds assumed"),
-    Row("start",          "",             _ON,                        (),                                           SAME,          "running",     (0.1, 0.1),    "rec test_vm_metric_tail: succeeds at once, shows nothing"),
-    Row("start",          "",             _OFF,                       (Shown(1, "updating", "starting"),),          "running",     "running",     (8, 34),       "page; rec, n=8"),
-    Row("start",          "",             _GONE,                      (Shown(1, "updating", "starting"),),          "running",     "running",     (24, 80),      "page; rec, n=8"),
-    Row("power_off",      "",             _ON,                        (Shown(1, "updating", "stopping"),),          "stopped",     "stopped",     (9.5, 27),     "doc; rec, n=41"),
-    Row("power_off",      "",             _OFF,                       (),                                           SAME,          "stopped",     (0.1, 0.1),    "assumed: succeeds at once; makes a guest's shutdown the owner's"),
-    Row("restart",        "",             _ON,                        (Shown(1, "updating", "running"),),           "running",     "running",     (14, 21),      "doc: Restart falls under update; rec, n=10"),
-    Row("restart",        "set to run",   _OFF,                       (Shown(1, "updating", "starting"),),          "running",     "running",     (14, 21),      'err "running (or set to run)"; the view is assumed'),
-    Row("deallocate",     "",             _ON,                        (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (52, 463),     "doc; rec, n=96"),
-    Row("deallocate",     "",             _OFF,                       (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (46, 509),     "rec, n=7"),
-    Row("deallocate",     "",             (None, "starting"),         (Shown(1, "updating", "deallocating"),),      "deallocated", "deallocated", (52, 463),     "assumed: it preempts a create"),
-    Row("deallocate",     "",             _GONE,                      (),                                           SAME,          "deallocated", (0.1, 0.1),    "assumed: succeeds at once"),
-    Row("guest_shutdown", "",             _ON,                        (Shown(1, SAME, "stopping"),),                "stopped",     SAME,          (9.5, 27),     "doc; page; seconds as power_off, assumed"),
-    Row("guest_reboot",   "",             _ON,                        (Shown(1, SAME, SAME),),                      SAME,          SAME,          (30, 60),      "page: the platform sees it up throughout; seconds assumed"),
-    Row("guest_crash",    "",             _ON,                        (),                                           SAME,          SAME,          (0, 0),        "page: the platform sees it up; the agent falls silent"),
+    #   operation         kind           accepted in         passes through                                 ends in        goal           agent           seconds     witness
+    Row("create",         "Linux",       _NONE_SHOWN,        _CREATING,                                     "running",     "running",     "ready",        (80, 147),  "doc; rec cli, n=201"),
+    Row("create",         "Windows",     _NONE_SHOWN,        _CREATING,                                     "running",     "running",     "ready",        (94, 274),  "doc; rec, n=16; the slow figure is the 75th percentile"),
+    Row("create",         "specialized", _NONE_SHOWN,        _CREATING_SPECIALIZED,                         "running",     "running",     "ready",        (21, 65),   "doc: no OS provisioning substates; rec; the slow figure is the maximum"),
+    Row("update",         "PATCH",       _ANY,               (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (4.2, 8.5), "rec, n=97; of a VM that never came up assumed"),
+    Row("update",         "Linux",       _ALLOCATED,         (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (11, 20.5), "rec, n=107"),
+    Row("update",         "Windows",     _ALLOCATED,         (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (12, 20.5), "rec; the slow figure is Linux's"),
+    Row("update",         "",            _GONE,              (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (1.7, 1.7), "rec"),
+    Row("update",         "",            _NONE_SHOWN,        (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (1.7, 1.7), "assumed: seconds as of a deallocated VM"),
+    Row("delete",         "",            _ON,                (Shown(1, "deleting", SAME),),                 None,          SAME,          SAME,           (44, 282),  "doc; rec, n=50"),
+    Row("delete",         "",            _OFF,               (Shown(1, "deleting", SAME),),                 None,          SAME,          SAME,           (44, 242),  "rec 37 to 242 s; the median is that of running VMs"),
+    Row("delete",         "",            _GONE,              (Shown(1, "deleting", SAME),),                 None,          SAME,          SAME,           (5, 10.6),  "rec 0.3 to 10.6 s; the median is assumed"),
+    Row("delete",         "",            _PASSING,           (Shown(1, "deleting", SAME),),                 None,          SAME,          SAME,           (44, 282),  "seen: a delete preempts; seconds assumed"),
+    Row("start",          "",            _ON,                (),                                            SAME,          "running",     SAME,           (0.1, 0.1), "rec test_vm_metric_tail: succeeds at once, shows nothing"),
+    Row("start",          "",            _OFF,               _STARTING,                                     "running",     "running",     "ready",        (8, 34),    "page; rec, n=8"),
+    Row("start",          "",            _GOING_DOWN,        _STARTING,                                     "running",     "running",     "ready",        (8, 34),    "assumed: as of a stopped VM"),
+    Row("start",          "",            _GONE,              _STARTING,                                     "running",     "running",     "ready",        (24, 80),   "page; rec, n=8"),
+    Row("start",          "",            _NONE_SHOWN,        _STARTING,                                     "running",     "running",     "ready",        (24, 80),   "assumed: a new attempt at allocation, as of a deallocated VM"),
+    Row("power_off",      "",            _ON,                _STOPPING,                                     "stopped",     "stopped",     SAME,           (9.5, 27),  "doc; rec, n=41; the agent's report stays"),
+    Row("power_off",      "",            _OFF,               (),                                            SAME,          "stopped",     SAME,           (0.1, 0.1), "assumed: succeeds at once; makes a guest's shutdown the owner's"),
+    Row("power_off",      "",            _GOING_DOWN,        _STOPPING,                                     "stopped",     "stopped",     SAME,           (9.5, 27),  "assumed: makes a guest's shutdown the owner's, and sees it through"),
+    Row("restart",        "",            _ON,                (Shown(1, "updating", "running"),),            "running",     "running",     "ready",        (14, 21),   "doc: Restart falls under update; rec, n=10"),
+    Row("restart",        "set to run",  _OFF,               _STARTING,                                     "running",     "running",     "ready",        (14, 21),   'err "running (or set to run)"; the view is assumed'),
+    Row("restart",        "set to run",  _GOING_DOWN,        _STARTING,                                     "running",     "running",     "ready",        (14, 21),   "assumed: as of a stopped VM"),
+    Row("deallocate",     "",            _ON,                _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (52, 463),  "doc; rec, n=96"),
+    Row("deallocate",     "",            _OFF,               _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (46, 509),  "rec, n=7"),
+    Row("deallocate",     "",            _GOING_DOWN,        _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (46, 509),  "assumed: as of a stopped VM"),
+    Row("deallocate",     "",            (None, "starting"), _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (52, 463),  "assumed: it preempts a create"),
+    Row("deallocate",     "",            _GONE,              (),                                            SAME,          "deallocated", SAME,           (0.1, 0.1), "assumed: succeeds at once"),
+    Row("guest_shutdown", "",            _ON,                (Shown(1, SAME, "stopping"),),                 "stopped",     SAME,          SAME,           (9.5, 27),  "doc; page; seconds as power_off, assumed"),
+    Row("guest_reboot",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (30, 60),   "page: the platform sees it up throughout; seconds assumed"),
+    Row("guest_crash",    "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (120, 120), "page: the platform sees it up; that its agent falls silent, and when, is assumed"),
 )
 # fmt: on
 
@@ -157,18 +200,18 @@ _POWER: Final = ("start", "power_off", "restart", "deallocate")
 REFUSALS: Final = (
     Refusal(
         ("power_off",),
-        ("deallocated", "deallocating"),
+        (*_NONE_SHOWN, "deallocated", "deallocating"),
         "OperationNotAllowed",
         "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "
         "marked to be deallocated.",
-        "seen hashicorp/terraform-provider-azurerm#28218",
+        "seen hashicorp/terraform-provider-azurerm#28218; of a VM that never came up assumed",
     ),
     Refusal(
         ("restart",),
-        ("stopped", "stopping", "deallocated", "deallocating"),
+        (*_NONE_SHOWN, "stopped", "stopping", "deallocated", "deallocating"),
         "OperationNotAllowed",
         "The operation requires the VM to be running (or set to run).",
-        "seen PierreBeucher/cloudypad#69",
+        "seen PierreBeucher/cloudypad#69; of a VM that never came up assumed",
     ),
 )
 BUSY: Final = Refusal(
@@ -232,19 +275,34 @@ def find_row(
     return None
 
 
-def find_refusal(operation: Operation, power: PowerState | None) -> Refusal:
+def find_refusal(
+    operation: Operation, power: PowerState | None, *, in_flight: bool = False
+) -> Refusal:
     """Say why *operation* is not accepted in *power*."""
     for refusal in REFUSALS:
         if operation in refusal.operations and power in refusal.power_states:
-            return refusal
+            # While a create shows nothing yet, it is the create that is in the way.
+            return BUSY if in_flight and power is None else refusal
     return BUSY if operation in _POWER else CONFLICT
 
 
+def resting(power: PowerState | None) -> PowerState | None:
+    """Say where a VM in *power* comes to rest if nobody does anything; ``None``: nowhere."""
+    if power in SETTLED:
+        return power
+    # With nothing in flight, a power state that passes is one that the guest passes through.
+    for row in rows("guest_shutdown"):
+        if power in {shown.power for shown in row.shows} and row.ends_in != SAME:
+            return row.ends_in
+    return None
+
+
 def shown_provisioning(
-    edition: Edition, provisioning: Provisioning, power: PowerState | None, *, in_flight: bool
+    edition: Edition, provisioning: Provisioning, power: PowerState | None
 ) -> Provisioning:
     """Give the provisioning state that *edition* shows of a VM with this one."""
-    if power == "stopping" and not in_flight and edition.stopping_shows != SAME:
+    final = edition.provisioning[provisioning].timed  # no operation is at work
+    if power == "stopping" and final and edition.stopping_shows != SAME:
         return edition.stopping_shows
     return provisioning
 
@@ -362,10 +420,11 @@ POWER_STATUS: Final[dict[PowerState, Status]] = {
 
 # --- what the guest reports --------------------------------------------------------------------
 
-# Seconds after which the agent reports. Ready 7 s after a create's end [rec test_vm_create_no_wait];
-# within 10 to 30 s, at the next look [rec]. Silence after a crash: assumed.
+# Seconds after an operation's end at which the agent of a system that came up is ready: 7 after a
+# create's [rec test_vm_create_no_wait]; within 10 to 30 s, at the next look [rec].
 AGENT_READY_AFTER_S: Final = 7.0
-AGENT_SILENT_AFTER_S: Final = 120.0
+# What it reports until then, if it had reported nothing before [rec].
+AGENT_COMING_UP: Final[AgentReport] = "not populated"
 
 # What an extension in a create request takes, one after the other [rec, n=90: median, 90th].
 EXTENSION_SECONDS: Final = (48.0, 159.0)
@@ -374,8 +433,8 @@ EXTENSION_SECONDS: Final = (48.0, 159.0)
 def markdown() -> str:
     """Give the table of operations as Markdown, for the documentation."""
     lines = [
-        "| operation | of | accepted in | shows (share of its seconds) | ends in | set to | median s | slow s | witness |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| operation | of | accepted in | shows (share of its seconds) | ends in | set to | its agent then | median s | slow s | witness |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in LIFECYCLE:
         shows = "<br>".join(
@@ -385,7 +444,7 @@ def markdown() -> str:
         accepted = ", ".join(power or "absent" for power in row.accepted_in)
         lines.append(
             f"| {row.operation} | {row.kind or 'any'} | {accepted} | {shows or 'nothing'} "
-            f"| {row.ends_in or 'gone'} | {row.goal} | {row.seconds[0]:g} | {row.seconds[1]:g} "
+            f"| {row.ends_in or 'gone'} | {row.goal} | {row.agent} | {row.seconds[0]:g} | {row.seconds[1]:g} "
             f"| {row.witness} |"
         )
     return "\n".join(lines) + "\n"

@@ -10,11 +10,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._agenda import Entry
-from pytest_azurevm._lifecycle import Operation, PowerState, Provisioning
+from pytest_azurevm._lifecycle import AgentReport, Operation, PowerState, Provisioning, Row
 from pytest_azurevm._vm_form import Json
 
 OperationStatus: TypeAlias = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
-AgentReport: TypeAlias = Literal["absent", "not populated", "ready", "unresponsive"]
 
 
 class Change(NamedTuple):
@@ -26,9 +25,19 @@ class Change(NamedTuple):
     cause: str
 
 
+class Standing(NamedTuple):
+    """Where a VM is, or comes to rest if nobody does anything; and what it is set to."""
+
+    power: PowerState | None
+    goal: PowerState
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How an accepted operation ends, other than well. It leaves the VM in *power*."""
+    """How an accepted operation ends, other than well. It leaves the VM in *power*.
+
+    ``SAME`` is where the VM rests when an operation is cut short: see ``_compute``.
+    """
 
     code: str
     message: str
@@ -43,6 +52,9 @@ class OperationRecord:
     operation: Operation
     vm: VirtualMachine
     started_us: int
+    row: Row | None  # of the table; none for what only follows another, or goes on beside it
+    before: Standing  # what a cancel goes back to
+    reached: PowerState | None = None  # the power state that it showed last
     ended_us: int | None = None
     status: OperationStatus = "InProgress"
     error: tuple[str, str] | None = None
@@ -55,15 +67,15 @@ class OperationRecord:
 class VirtualMachine:
     """A virtual machine: its persisted model, what really runs, what the guest reports."""
 
-    subscription_id: str
+    subscription_id: str  # as str(UUID()) spells it, so that spellings can be compared
     resource_group: str
     name: str
     location: str
     sequence: int
     created_us: int
     model: Json
+    goal: PowerState
     effective_model: Json | None = None
-    goal: PowerState = "running"
     power: PowerState | None = None
     provisioning: Provisioning = "creating"
     provisioned_us: int = 0

@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._lifecycle import (
+    OS_DISK_UNTOLD_IN,
     POWER_STATUS,
     PROVISIONING_STATE,
     Edition,
     Provisioning,
     shown_provisioning,
 )
-from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._records import Change, OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json
 
 Calendar = Callable[[int], _dt.datetime]
@@ -103,7 +104,7 @@ def vm_body(
         properties[member] = value
         if member == "hardwareProfile":
             properties["provisioningState"] = shown
-        elif member == "storageProfile" and vm.power == "deallocated":
+        elif member == "storageProfile" and vm.power == OS_DISK_UNTOLD_IN:
             properties[member] = {**value, "osDisk": _at_rest(value["osDisk"])}
     if instance_view_wanted:
         properties["instanceView"] = instance_view(
@@ -203,10 +204,13 @@ def provisioning_state_of(vm: VirtualMachine, edition: Edition) -> str:
     return PROVISIONING_STATE[_provisioning(vm, edition)]
 
 
+def provisioning_state_then(change: Change, edition: Edition) -> str:
+    """Give the ``provisioningState`` that a line of a VM's history showed."""
+    return PROVISIONING_STATE[shown_provisioning(edition, change.provisioning, change.power)]
+
+
 def _provisioning(vm: VirtualMachine, edition: Edition) -> Provisioning:
-    return shown_provisioning(
-        edition, vm.provisioning, vm.power, in_flight=vm.operation is not None
-    )
+    return shown_provisioning(edition, vm.provisioning, vm.power)
 
 
 def operation_body(operation: OperationRecord, calendar: Calendar) -> Json:

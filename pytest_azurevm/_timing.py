@@ -10,14 +10,20 @@ from __future__ import annotations
 import math
 import random
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pytest_azurevm import _lifecycle
-from pytest_azurevm._agenda import microseconds
+from pytest_azurevm._agenda import SECOND_US, microseconds
 
 Profile: TypeAlias = Literal["typical", "instant", "slow"]
+Timed: TypeAlias = _lifecycle.Operation | _lifecycle.GuestEvent | Literal["extension"]
 
 PROFILES: Final[tuple[str, ...]] = get_args(Profile)
+# The calendar ends with the year 9999, and nothing that Azure does takes a fraction of this.
+_LONGEST_DAYS: Final = 3_650
+_LONGEST_S: Final = _LONGEST_DAYS * 86_400
+LONGEST_US: Final = _LONGEST_S * SECOND_US
+_MOST_JITTER: Final = 3.0  # one duration in six is then twenty times its figure, or more
 _TIMED: Final[tuple[str, ...]] = (
     *get_args(_lifecycle.Operation),
     *get_args(_lifecycle.GuestEvent),
@@ -46,14 +52,17 @@ class Timing:
     guest_crash: float
     extension: float
 
-    def __init__(self, profile: str = "typical", *, jitter: float = 0.0, seed: int = 0) -> None:
+    profile: Profile
+    jitter: float
+
+    def __init__(self, profile: Profile = "typical", *, jitter: float = 0.0, seed: int = 0) -> None:
         """Start from *profile*.
 
         Args:
             profile: ``"typical"``, ``"instant"`` or ``"slow"``.
-            jitter: sigma of the log-normal factor on each duration; 0 is none. Recorded durations
-                are skewed to the right, 0.5 is about their spread.
-            seed: where the jitter's chance starts from.
+            jitter: sigma of the log-normal factor on each duration, 3 at most; 0 is none, and the
+                median stays. Recorded durations are skewed to the right, 0.5 is about their spread.
+            seed: where the jitter's chance starts from; without jitter it changes nothing.
         """
         rules: list[tuple[str, str, float]] = []
         chance = random.Random(f"timing {seed}")  # noqa: S311  reproducible, not secret
@@ -61,16 +70,21 @@ class Timing:
         self.profile = profile
         self.jitter = jitter
 
-    def set(self, operation: str, seconds: float, *, vm: str = "*") -> None:
+    def set(self, operation: Timed, seconds: float, *, vm: str = "*") -> None:
         """Let *operation* take *seconds* on VMs whose name matches *vm* (an fnmatch pattern).
 
         Raises:
-            ValueError: there is no such operation, or the seconds are negative or not finite.
+            ValueError: there is no such operation, or the seconds are negative, not finite, or
+                more than ten years.
             TypeError: the seconds are not a number.
         """
         if operation not in _TIMED:
             raise ValueError(_unknown(operation))
-        microseconds(seconds, what=f"timing.{operation}")
+        if microseconds(seconds, what=f"timing.{operation}") > LONGEST_US:
+            raise ValueError(
+                f"timing.{operation} must be ten years ({_LONGEST_S:_} seconds) at most, "
+                f"not {seconds!r}"
+            )
         rules: list[tuple[str, str, float]] = self.__dict__["_rules"]
         rules.append((operation, vm.lower(), float(seconds)))
 
@@ -95,35 +109,39 @@ class Timing:
         if self.jitter:
             chance: random.Random = self.__dict__["_chance"]
             seconds *= math.exp(chance.gauss(0.0, self.jitter))
-        return microseconds(seconds)
-
-    def __getattr__(self, name: str) -> float:
-        if name not in _TIMED:
-            raise AttributeError(_unknown(name))
-        for ruled, pattern, seconds in reversed(self.__dict__["_rules"]):
-            if ruled == name and pattern == "*":
-                return float(seconds)
-        if name == "extension":
-            recorded = _lifecycle.EXTENSION_SECONDS
-        else:
-            recorded = next(row.seconds for row in _lifecycle.LIFECYCLE if row.operation == name)
-        return self._of_profile(recorded)
+        return microseconds(min(seconds, _LONGEST_S))
 
     def _of_profile(self, recorded: tuple[float, float]) -> float:
         return {"typical": recorded[0], "slow": recorded[1], "instant": 0.0}[self.profile]
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "profile":
-            if value not in PROFILES:
-                raise ValueError(f"timing {value!r} is not one of {', '.join(PROFILES)}")
-            object.__setattr__(self, name, value)
-        elif name == "jitter":
-            microseconds(value, what="jitter")
-            object.__setattr__(self, name, value)
-        elif name in _TIMED:
-            self.set(name, value)
-        else:
-            raise AttributeError(_unknown(name))
+    if not TYPE_CHECKING:  # a type checker sees the attributes above, and no others
+
+        def __getattr__(self, name: str) -> float:
+            if name not in _TIMED:
+                raise AttributeError(_unknown(name))
+            for ruled, pattern, seconds in reversed(self.__dict__["_rules"]):
+                if ruled == name and pattern == "*":
+                    return float(seconds)
+            if name == "extension":
+                recorded = _lifecycle.EXTENSION_SECONDS
+            else:
+                recorded = _lifecycle.rows(name)[0].seconds
+            return self._of_profile(recorded)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "profile":
+                if value not in PROFILES:
+                    raise ValueError(f"timing {value!r} is not one of {', '.join(PROFILES)}")
+                object.__setattr__(self, name, value)
+            elif name == "jitter":
+                microseconds(value, what="jitter")
+                if value > _MOST_JITTER:
+                    raise ValueError(f"jitter must be {_MOST_JITTER:g} at most, not {value!r}")
+                object.__setattr__(self, name, value)
+            elif name in _TIMED:
+                self.set(name, value)
+            else:
+                raise AttributeError(_unknown(name))
 
     def __repr__(self) -> str:
         return (

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from pytest_azurevm._fake import FakeCompute
 
-_LAST_CALLS = 10
-
 
 def _yes_or_no(text: str) -> bool:
     lowered = text.strip().lower()
@@ -32,9 +30,9 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "timing": (str, "how long operations take: typical, instant or slow"),
     "edition": (str, "whose account is shown: wire or document"),
     "autojump": (_yes_or_no, "whether waiting moves virtual time: true or false"),
-    "start": (str, "when virtual time starts, such as 2026-01-01T00:00:00Z"),
-    "seed": (int, "where ids and chance start from: a whole number"),
-    "jitter": (float, "how far durations scatter: 0 for not at all"),
+    "start": (str, "when virtual time starts, unless it is frozen: such as 2026-01-01T00:00:00Z"),
+    "seed": (int, "where ids, and the chance of jitter, start from: a whole number"),
+    "jitter": (float, "how far durations scatter about their figures: 0 for not at all, 3 at most"),
     "sleep": (str, "whether time.sleep and asyncio's timers are virtual too: virtual or real"),
     "subscription_id": (str, "the default subscription: a UUID"),
 }
@@ -63,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
     """A fake Azure subscription whose virtual machines live, behind the real SDK.
 
-    For example::
+    Hand ``fake_compute.client`` to the code under test. For example::
 
         def test_night_shift(fake_compute):
             fake_compute.add_vm("web-1", resource_group="shop")
@@ -76,25 +74,38 @@ def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
     Set it up with ``@pytest.mark.azurevm(timing="slow", ...)``, an ini option ``azurevm_timing`` or
     a flag ``--azurevm-timing``.
     """
-    from pytest_azurevm._fake import FakeCompute
-
-    settings = _settings(request)
-    try:
-        fake = FakeCompute(**settings)
-    except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"azurevm: {error}") from None
+    fake = _new_fake(request.node)
     request.node.stash[_FAKE] = fake
     with fake:
         yield fake
 
 
-def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a wrong marker also on a test that does not take the fixture."""
+    if item.get_closest_marker("azurevm") and "fake_compute" not in getattr(
+        item, "fixturenames", ()
+    ):
+        _new_fake(item)
+
+
+def _new_fake(item: pytest.Item) -> FakeCompute:
+    from pytest_azurevm._fake import FakeCompute
+
+    settings = _settings(item)
+    try:
+        return FakeCompute(**settings)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"azurevm: {error}") from None
+
+
+def _settings(item: pytest.Item) -> dict[str, Any]:
     """Gather what is set: the marker goes before the flag, the flag before the ini file."""
     settings: dict[str, Any] = {}
     for name, (read, _) in _OPTIONS.items():
         for text in (
-            request.config.getoption(f"azurevm_{name}"),
-            request.config.getini(f"azurevm_{name}"),
+            item.config.getoption(f"azurevm_{name}"),
+            item.config.getini(f"azurevm_{name}"),
         ):
             if text:
                 try:
@@ -102,7 +113,7 @@ def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
                 except ValueError as error:
                     raise pytest.UsageError(f"azurevm_{name}: {error}") from None
                 break
-    for marker in reversed(list(request.node.iter_markers("azurevm"))):
+    for marker in reversed(list(item.iter_markers("azurevm"))):
         if marker.args:
             raise pytest.UsageError(
                 f"azurevm takes keywords only, such as timing='slow', not {marker.args[0]!r}"
@@ -124,22 +135,9 @@ def pytest_runtest_makereport(
     report = yield
     fake = item.stash.get(_FAKE, None)
     if fake is not None and report.failed and call.when == "call":
-        report.sections.append(("azurevm", _account(fake)))
+        try:
+            account = fake._account()  # noqa: SLF001  its other half
+        except Exception as error:  # a report must not end the run
+            account = f"the fake could not tell what it looks like: {error!r}"
+        report.sections.append(("azurevm", account))
     return report
-
-
-def _account(fake: FakeCompute) -> str:
-    lines = [f"virtual time {fake.clock.now.isoformat()}"]
-    lines += [
-        f"{vm.resource_group}/{vm.name}: {vm.power_state or 'no power state'}, "
-        f"{vm.provisioning_state}"
-        + (f", {vm.operation.operation} in flight" if vm.operation else "")
-        for vm in fake.vms[:_LAST_CALLS]
-    ]
-    left_out = len(fake.vms) - _LAST_CALLS
-    if left_out > 0:
-        lines.append(f"... and {left_out} more virtual machines")
-    calls = fake.calls[-_LAST_CALLS:]
-    lines.append(f"last {len(calls)} of {len(fake.calls)} calls:")
-    lines += [f"  {call}" for call in calls]
-    return "\n".join(lines)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pytest_azurevm import FakeCompute
+from pytest_azurevm import Calls, FakeCompute
 from pytest_azurevm._api_versions import API_VERSIONS
+from pytest_azurevm._calls import OPERATIONS
+from pytest_azurevm._compute import ACTIONS
 from pytest_azurevm._http import Request, Response
 
 HOST = "https://management.azure.com"
@@ -168,7 +174,30 @@ def test_what_is_not_served_names_the_operation_and_the_type(fake):
         (b"\xff\xfe", "InvalidRequestContent", "Unable to translate bytes"),
         (b"[1, 2]", "InvalidRequestContent", "Error converting the request body"),
         (b'"text"', "InvalidRequestContent", "Error converting the request body"),
-        (b"[" * 100_000, "InvalidRequestContent", "The request content was invalid"),
+        (b"[" * 100_000, "InvalidRequestContent", "The reader's MaxDepth of 64 has been exceeded."),
+        (b'{"tags": ' + b"[" * 64 + b"]" * 64 + b"}", "InvalidRequestContent", "MaxDepth of 64"),
+        (b'{"tags": {"a": "\\ud800"}}', "InvalidRequestContent", "Unicode character \\ud800"),
+        (b'{"tags": {"\\udfff": "a"}}', "InvalidRequestContent", "Unicode character \\udfff"),
+        (
+            b'{"properties": {"billingProfile": {"maxPrice": 1e999}}}',
+            "InvalidRequestContent",
+            "Input string '1e999' is not a valid number.",
+        ),
+        (
+            b'{"properties": {"billingProfile": {"maxPrice": -1e999}}}',
+            "InvalidRequestContent",
+            "Input string '-1e999' is not a valid number.",
+        ),
+        (
+            b'{"properties": {"platformFaultDomain": 9223372036854775808}}',
+            "InvalidRequestContent",
+            "JSON integer 9223372036854775808 is too large or small for an Int64.",
+        ),
+        (
+            b'{"properties": {"platformFaultDomain": %s}}' % (b"9" * 10_000),
+            "InvalidRequestContent",
+            "is too large or small for an Int64.",
+        ),
         (b'{"location": "%s"}' % (b"x" * 5_000_000), "RequestContentTooLarge", "maximum size of 4"),
     ],
 )
@@ -179,6 +208,17 @@ def test_malformed_bodies_are_refused_and_leave_nothing(fake, raw, code, message
 
     assert (found, message in text, fake.vms) == (code, True, ())
     assert ask(fake, "GET", f"{VMS}/web-1").status == 404
+
+
+def test_whatever_can_be_read_can_be_written(fake):
+    """Characters of every plane, and the largest whole number, come back as they were sent."""
+    body = json.dumps({**BODY, "tags": {"n\u00e4me": "\U0001f600", "long": "x" * 200}}).encode()
+    large = body[:-1] + b', "managedBy": "m"}'
+    ask(fake, "PUT", f"{VMS}/web-1", large.replace(b'"azureuser"', b'"azure\\u00fcser"'))
+    shown = json.loads(ask(fake, "GET", f"{VMS}/web-1").body)
+
+    assert shown["tags"]["n\u00e4me"] == "\U0001f600"
+    assert shown["properties"]["osProfile"]["adminUsername"] == "azure\u00fcser"
 
 
 def test_an_operation_document_is_what_azure_prints(fake):
@@ -265,6 +305,146 @@ def test_an_unknown_expand_is_a_bad_url(fake):
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "target"),
+    [
+        (ALL, "&$skiptoken=%C2%B2", "$skiptoken"),
+        (ALL, "&$skiptoken=" + "9" * 5_000, "$skiptoken"),
+        (ALL, "&$skiptoken=-1", "$skiptoken"),
+        (ALL, "&$skiptoken=", "$skiptoken"),
+        (ALL, "&statusOnly=maybe", "statusOnly"),
+        (VMS, "&statusonly=1", "statusOnly"),
+        (ALL, "&$filter=name", "$filter"),
+    ],
+)
+def test_a_query_that_cannot_be_is_a_bad_url(fake, path, query, target):
+    """A value that is none of what its parameter takes is refused, naming the parameter."""
+    response = ask(fake, "GET", path, query=query)
+
+    assert response.status == 400
+    assert json.loads(response.body)["error"] == {
+        "code": "InvalidParameter",
+        "message": "The request URL is not valid.",
+        "target": target,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "views"), [("true", True), ("TRUE", True), ("False", False), ("false", False)]
+)
+def test_status_only_in_any_case(fake, asked, views):
+    """StatusOnly takes true and false, and true shows the instance views."""
+    fake.add_vm("web-1")
+    [vm] = json.loads(ask(fake, "GET", ALL, query=f"&statusOnly={asked}").body)["value"]
+
+    assert ("instanceView" in vm["properties"]) == views
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "named"),
+    [
+        ("POST", f"{VMS}/web-1/deallocate", "&hibernate=true",
+         "Microsoft.Compute/virtualMachines/deallocate/action with hibernate=true"),
+        ("GET", f"{VMS}/web-1", "&$expand=resiliencyView",
+         "Microsoft.Compute/virtualMachines/read with $expand=resiliencyView"),
+        ("GET", f"{VMS}/web-1", "&$expand=instanceView,RESILIENCYVIEW",
+         "Microsoft.Compute/virtualMachines/read with $expand=resiliencyView"),
+    ],
+)  # fmt: skip
+def test_a_way_of_asking_that_is_not_served(fake, method, path, query, named):
+    """What is served only in part says which part is not, and changes nothing."""
+    vm = fake.add_vm("web-1")
+    status, code, message = error_of(ask(fake, method, path, query=query))
+
+    assert (status, code) == (501, "NotImplemented")
+    assert message.startswith(f"pytest-azurevm does not serve {named} yet ({method} ")
+    assert (vm.power_state, vm.operation) == ("running", None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        ("POST", f"{VMS}/web-1/deallocate", "&hibernate=false"),
+        ("POST", f"{VMS}/web-1/deallocate", "&forceDeallocate=true"),
+        ("POST", f"{VMS}/web-1/powerOff", "&skipShutdown=true"),
+        ("POST", f"{VMS}/web-1/powerOff", "&skipshutdown=False"),
+        ("DELETE", f"{VMS}/web-1", "&forceDeletion=true"),
+    ],
+)
+def test_ways_of_asking_that_change_nothing_here(fake, method, path, query):
+    """A forced delete or deallocate, and a power off without shutdown, are accepted."""
+    fake.add_vm("web-1")
+
+    assert ask(fake, method, path, query=query).status == 202
+
+
+def test_a_location_is_read_as_people_write_it(fake):
+    """A list by location finds westeurope as "West Europe" too."""
+    fake.add_vm("web-1")
+    path = ALL.replace("/virtualMachines", "/locations/West%20Europe/virtualMachines")
+
+    assert [vm["name"] for vm in json.loads(ask(fake, "GET", path).body)["value"]] == ["web-1"]
+
+
+OTHER = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.mark.parametrize(
+    ("part", "instead", "status"),
+    [
+        (SUBSCRIPTION, OTHER, 404),
+        ("/westeurope/", "/eastus/", 404),
+        ("/westeurope/", "/West%20Europe/", 200),
+        (SUBSCRIPTION, SUBSCRIPTION.replace("-", "").upper(), 200),
+    ],
+)
+def test_an_operation_is_found_where_it_is(fake, part, instead, status):
+    """An operation is there in its own subscription and region, however these are spelled."""
+    fake.add_vm("web-1")
+    url = ask(fake, "POST", f"{VMS}/web-1/restart").headers["Azure-AsyncOperation"]
+    response = fake._arm.handle(Request("GET", url.replace(part, instead)))
+
+    assert response.status == status
+    assert status == 200 or error_of(response)[1] == "NotFound"
+
+
+def test_subscriptions_are_compared_however_they_are_spelled(fake):
+    """A subscription without dashes, or in upper case, is the same one."""
+    fake.add_vm("web-1", subscription_id=OTHER.upper())
+    for spelled in (OTHER, OTHER.upper(), OTHER.replace("-", "")):
+        there = VMS.replace(SUBSCRIPTION, spelled)
+
+        assert ask(fake, "GET", f"{there}/web-1").status == 200
+        assert len(json.loads(ask(fake, "GET", there).body)["value"]) == 1
+        assert fake.vm("web-1", subscription_id=spelled).id.startswith(f"/subscriptions/{OTHER}/")
+
+
+QUERIES = st.dictionaries(
+    st.sampled_from(
+        "api-version $expand $filter $skiptoken statusOnly monitor hibernate p location".split()
+    ),
+    st.text(max_size=12) | st.sampled_from(["2024-07-01", "true", "instanceView", "7"]),
+)
+FIXED = (
+    "subscriptions resourceGroups rg providers Microsoft.Compute virtualMachines locations "
+    f"operations westeurope web-1 start instanceView {SUBSCRIPTION}"
+).split()
+SEGMENTS = st.lists(st.text(max_size=8) | st.sampled_from(FIXED), max_size=10)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from("GET PUT POST PATCH DELETE".split()), SEGMENTS, QUERIES)
+def test_whatever_is_asked_is_answered(method, segments, query):
+    """No path and no query, however odd, is answered with anything but a status."""
+    path = "/".join(quote(segment, safe="") for segment in segments)
+    for place in (path, f"{VMS}/web-1", VMS, ALL, f"{VMS}/web-1/deallocate"):
+        with FakeCompute() as fake:
+            fake.add_vm("web-1")
+            url = f"{HOST}/{place.lstrip('/')}?{urlencode(query)}"
+
+            assert 200 <= fake._arm.handle(Request(method, url)).status < 600
+
+
 def test_paths_are_read_in_any_case(fake):
     """Fixed parts of a path are compared without case, as clients write them in many ways."""
     fake.add_vm("web-1")
@@ -292,6 +472,49 @@ def test_calls_remember_what_was_asked_and_answered(fake):
         fake.clock.now,
     )
     assert str(call) == "00:00:00 get db-1 -> 404 ResourceNotFound"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("start", ["start"]),
+        ("create_or_update", ["create", "update"]),
+        ("*e", ["create", "update", "delete"]),
+        ("list*", ["list_all"]),
+        ("[gs]*", ["start"]),
+        ("other", ["other"]),
+        ("redeploy", []),
+        ("strat*", []),
+    ],
+)
+def test_calls_are_narrowed_down_by_operation(fake, pattern, found):
+    """An operation is named, or a pattern of names."""
+    ask(fake, "PUT", f"{VMS}/web-1", BODY)
+    ask(fake, "PATCH", f"{VMS}/web-1", {"tags": {}})
+    fake.clock.advance(minutes=5)
+    ask(fake, "POST", f"{VMS}/web-1/start")
+    ask(fake, "POST", f"{VMS}/web-1/reimage")
+    ask(fake, "GET", ALL)
+    ask(fake, "DELETE", f"{VMS}/web-1")
+
+    assert [call.operation for call in fake.calls.filter(operation=pattern)] == found
+
+
+@pytest.mark.parametrize("operation", ["strat", "Start", "begin_start", ""])
+def test_an_operation_that_there_is_not(fake, operation):
+    """A typo in an operation's name is an error that says which there are."""
+    with pytest.raises(ValueError, match=r"calls know no operation .*; they know create, update, "):
+        fake.calls.filter(operation=operation)
+
+
+def test_every_operation_that_is_served_can_be_asked_for(fake):
+    """Whatever a call says of itself is an operation that calls know, and the help names all."""
+    assert {*ACTIONS, "get", "list", "list_all", "list_by_location", "poll", "other"} <= {
+        *OPERATIONS
+    }
+    for operation in OPERATIONS:
+        assert re.search(rf"\b{operation}\b", Calls.filter.__doc__)
+        assert fake.calls.filter(operation=operation) is not None
 
 
 EXTENSION = {

@@ -187,6 +187,24 @@ def test_nothing_else_in_an_entry(either):
     ]
 
 
+@pytest.mark.parametrize(("edition", "stopping"), [("document", "Updating"), ("wire", "Succeeded")])
+def test_a_history_shows_what_its_edition_showed(edition, stopping):
+    """The line of a guest that stops itself says what was shown then, edition by edition."""
+    with FakeCompute(edition=edition) as fake:
+        shut_down_inside(fake, 1)
+        vm = fake.vm("web-1")
+        during = vm.provisioning_state
+        fake.clock.advance(minutes=1)
+
+        assert during == stopping
+        assert [(line.power_state, line.provisioning_state) for line in vm.history] == [
+            ("running", "Succeeded"),
+            ("stopping", stopping),
+            ("stopped", "Succeeded"),
+        ]
+        assert repr(vm) == "<FakeVM web-1: stopped, Succeeded>"
+
+
 @pytest.mark.parametrize(
     ("edition", "entry"),
     [

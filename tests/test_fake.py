@@ -6,6 +6,7 @@ import pytest
 from azure.mgmt.compute import models
 
 from pytest_azurevm import FakeClosed, FakeCompute
+from tests.builders import GROUP, begin, begin_put, linux_vm
 
 OTHER = "11111111-1111-4111-8111-111111111111"
 
@@ -95,14 +96,96 @@ def test_parameters_may_be_a_dict_as_the_sdk_takes_it(fake):
             ),
         ),
         ({"subscription_id": "mine"}, "subscription_id must be a UUID, not 'mine'"),
+        ({"resource_group": ""}, "InvalidResourceGroup"),
+        ({"resource_group": "a/b"}, "InvalidResourceGroup: .* these invalid characters: '/'"),
+        ({"resource_group": "shop!"}, "InvalidResourceGroup: .* these invalid characters: '!'"),
+        ({"resource_group": "shop."}, "InvalidResourceGroup"),
+        ({"resource_group": "g" * 91}, "InvalidResourceGroup"),
+        ({"parameters": {"tags": {"a": "\ud800"}}}, "Unable to translate Unicode character"),
+        (
+            {"parameters": {"properties": {"billingProfile": {"maxPrice": float("nan")}}}},
+            "Error parsing NaN value",
+        ),
     ],
 )
 def test_what_could_not_be_is_not_seeded(fake, arguments, message):
     """A VM that Azure would not have is refused with Azure's reason, and nothing is left."""
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         fake.add_vm("web-1", **arguments)
 
     assert fake.vms == ()
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+ATTACHED = {
+    "properties": {
+        "storageProfile": {
+            "osDisk": {"createOption": "attach", "managedDisk": {"id": "/disks/old"}},
+        }
+    }
+}
+
+
+@pytest.mark.parametrize("os_type", ["Linux", "Windows"])
+def test_a_disk_to_attach_takes_the_place_of_image_and_users(fake, os_type):
+    """A VM seeded on an attached disk has no image and no osProfile, and the system asked for."""
+    vm = fake.add_vm("web-1", os_type=os_type, parameters=ATTACHED)
+    storage = vm.model["properties"]["storageProfile"]
+
+    assert "osProfile" not in vm.model["properties"]
+    assert "imageReference" not in storage
+    assert (storage["osDisk"]["createOption"], storage["osDisk"]["osType"]) == ("Attach", os_type)
+
+
+@pytest.mark.parametrize("os_type", ["Linux", "Windows"])
+def test_an_image_takes_the_place_of_the_default_one(fake, os_type):
+    """An image that parameters name is the VM's whole image, and os_type says of which system."""
+    image = {"id": "/subscriptions/s/images/golden"}
+    parameters = {"properties": {"storageProfile": {"imageReference": image}}}
+    storage = fake.add_vm("web-1", os_type=os_type, parameters=parameters).model["properties"][
+        "storageProfile"
+    ]
+
+    assert storage["imageReference"] == image
+    assert storage["osDisk"]["osType"] == os_type
+
+
+def test_seeding_takes_no_operation(fake):
+    """A seeded VM was never created by an operation: nothing is asked, due, or left behind."""
+    asked = []
+    fake._compute.fate = lambda vm, operation: asked.append(operation)
+    fake.add_vm("web-1")
+
+    assert (asked, fake._clock._agenda.peek(), fake._compute._operations) == ([], None, {})
+
+
+def test_a_create_that_cannot_be_planned_leaves_nothing(fake):
+    """A create whose duration or fate cannot be told leaves no VM and no operation behind."""
+
+    def fate(vm, operation):
+        raise LookupError(operation)
+
+    fake._compute.fate = fate
+    with pytest.raises(LookupError):
+        begin_put(fake, "web-1", linux_vm())
+
+    assert (fake.vms, fake._compute._operations, fake._clock._agenda.peek()) == ((), {}, None)
+
+
+@pytest.mark.parametrize("operation", ["update", "deallocate", "delete"])
+def test_an_operation_that_cannot_be_planned_changes_nothing(fake, operation):
+    """An operation whose fate cannot be told leaves the VM as it was."""
+    vm = fake.add_vm("web-1", resource_group=GROUP)
+    was = (vm.model, vm.history, vm.goal_state, vm.operation)
+
+    def fate(vm, operation):
+        raise LookupError(operation)
+
+    fake._compute.fate = fate
+    with pytest.raises(LookupError):
+        begin(fake, operation, "web-1")
+
+    assert (vm.model, vm.history, vm.goal_state, vm.operation) == was
 
 
 def test_parameters_of_another_kind_are_refused(fake):
@@ -127,6 +210,19 @@ def test_an_unknown_name_lists_the_known_ones(fake):
 
     with pytest.raises(KeyError, match=r"no virtual machine 'web-2' here; there are: shop/web-1"):
         fake.vm("web-2")
+    with pytest.raises(KeyError, match=r"no virtual machine 'web-1' in resource group 'lab'; the"):
+        fake.vm("web-1", "lab")
+    with pytest.raises(KeyError, match=rf"'web-1' here, in subscription {OTHER}; there are: shop/"):
+        fake.vm("web-1", subscription_id=OTHER)
+
+
+def test_an_unknown_name_among_many_lists_some(fake):
+    """Among many machines, the message about one that is not there stays readable."""
+    for number in range(70):
+        fake.add_vm(f"web-{number}")
+
+    with pytest.raises(KeyError, match=r"rg/web-49, and 20 more"):
+        fake.vm("db-1")
 
 
 def test_an_ambiguous_name_says_so(fake):
@@ -137,6 +233,8 @@ def test_an_ambiguous_name_says_so(fake):
     with pytest.raises(KeyError, match=r"ambiguous: it exists in .*/shop, .*/lab, 1111"):
         fake.vm("web-1")
 
+    with pytest.raises(ValueError, match="subscription_id must be a UUID, not 'mine'"):
+        fake.vm("web-1", "lab", "mine")
     assert fake.vm("web-1", "SHOP").resource_group == "shop"
     assert fake.vm("web-1", "lab", OTHER).id.startswith(f"/subscriptions/{OTHER}")
 
@@ -150,6 +248,18 @@ def test_a_view_goes_on_showing_its_machine(fake):
     assert repr(old) == "<FakeVM web-1: deleted>"
     assert repr(new) == "<FakeVM web-1: running, Succeeded>"
     assert old.power_state is None
+
+
+def test_views_of_one_machine_are_equal(fake):
+    """Two views are equal if they show the same machine, not if the name is the same."""
+    first = fake.add_vm("web-1")
+    fake.add_vm("web-1", resource_group="lab")
+    fake.client.virtual_machines.begin_delete("rg", "web-1").result()
+    second = fake.add_vm("web-1")
+
+    assert second == fake.vm("web-1", "rg")
+    assert len({second, fake.vm("web-1", "rg"), first, *fake.vms}) == 3
+    assert second not in (first, fake.vm("web-1", "lab"), "web-1", None)
 
 
 def test_models_that_are_given_away_are_copies(fake):
@@ -201,6 +311,7 @@ def test_cancelling_ends_the_operation_canceled(fake):
         ({"seed": 1.5}, TypeError, "seed must be a whole number, not 1.5"),
         ({"autojump": "yes"}, TypeError, "autojump must be True or False, not 'yes'"),
         ({"subscription_id": None}, ValueError, "subscription_id must be a UUID, not None"),
+        ({"jitter": 3.1}, ValueError, "jitter must be 3 at most, not 3.1"),
     ],
 )
 def test_a_fake_that_cannot_be_is_refused(arguments, error, message):

@@ -6,10 +6,12 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import pytest_azurevm
+from pytest_azurevm import _lifecycle
 
 PACKAGE = Path(pytest_azurevm.__file__).parent
 
@@ -21,6 +23,7 @@ LAYERS = (
     ("_arm",),
     ("_http", "_resources", "_billing", "_throttling", "_calls", "_api_versions"),
     ("_compute",),
+    ("_register",),
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_loops", "_frozen", "_sleeping"),
     ("_vm_disks",),
@@ -87,6 +90,34 @@ def test_nobody_reads_the_real_clock_or_draws_unseeded(module):
     assert "utcnow" not in text
     assert "random.random(" not in text
     assert module in ("_compute", "_timing") or "random" not in imports(module)
+
+
+@pytest.mark.parametrize("module", sorted(set(RANK) - {"_lifecycle"}))
+def test_only_the_table_decides_by_the_name_of_a_power_state(module):
+    """No other module compares with a power state's name, or looks anything up by one."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    deciding = [
+        part
+        for node in ast.walk(tree)
+        for part in (
+            [node.left, *node.comparators]
+            if isinstance(node, ast.Compare)
+            else node.keys
+            if isinstance(node, ast.Dict)
+            else [node.slice]
+            if isinstance(node, ast.Subscript)
+            else ()
+        )
+    ]
+    named = {
+        found.value
+        for part in deciding
+        if part is not None and not ast.unparse(part).startswith("Literal")
+        for found in ast.walk(part)
+        if isinstance(found, ast.Constant)
+    }
+
+    assert not named & set(get_args(_lifecycle.PowerState))
 
 
 @pytest.mark.parametrize("module", ["pytest_azurevm", "pytest_azurevm.plugin"])

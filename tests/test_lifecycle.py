@@ -10,11 +10,13 @@ import pytest
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._compute import ACTIONS
+from pytest_azurevm._records import Failure
 from tests.builders import GROUP, begin, begin_put, codes, linux_vm, polled, refusal
 
 OPERATIONS = get_args(table.Operation)
 POWER_STATES = get_args(table.PowerState)
 GUEST_EVENTS = get_args(table.GuestEvent)
+AGENT_REPORTS = get_args(table.AgentReport)
 KINDS = {
     "create": ("Linux", "Windows", "specialized"),
     "update": ("Linux", "Windows", "PATCH"),
@@ -43,23 +45,23 @@ CONCURRENT = (
 # Azure's matrix of operations and power states, written out: where the VM ends, or the refusal.
 # fmt: off
 SETTLED = (
-    #            running        shut down inside  stopped        deallocated
-    ("start",      ("running",     "running",        "running",     "running")),
-    ("power_off",  ("stopped",     "stopped",        "stopped",     DEALLOCATED)),
-    ("restart",    ("running",     "running",        SET_TO_RUN,    SET_TO_RUN)),
-    ("deallocate", ("deallocated", "deallocated",    "deallocated", "deallocated")),
-    ("update",     ("running",     "stopped",        "stopped",     "deallocated")),
-    ("delete",     (None,          None,             None,          None)),
+    #            running        shut down inside  going down inside  stopped        deallocated    never up
+    ("start",      ("running",     "running",        "running",         "running",     "running",     "running")),
+    ("power_off",  ("stopped",     "stopped",        "stopped",         "stopped",     DEALLOCATED,   DEALLOCATED)),
+    ("restart",    ("running",     "running",        "running",         SET_TO_RUN,    SET_TO_RUN,    SET_TO_RUN)),
+    ("deallocate", ("deallocated", "deallocated",    "deallocated",     "deallocated", "deallocated", "deallocated")),
+    ("update",     ("running",     "stopped",        "stopped",         "stopped",     "deallocated", None)),
+    ("delete",     (None,          None,             None,              None,          None,          None)),
 )
 # The same for the power states that pass, as the table alone knows them (a meeting comes first).
 PASSING = (
-    #            none           starting       stopping    deallocating
-    ("start",      (ONGOING,       ONGOING,       ONGOING,    ONGOING)),
-    ("power_off",  (ONGOING,       ONGOING,       ONGOING,    DEALLOCATED)),
-    ("restart",    (ONGOING,       ONGOING,       SET_TO_RUN, SET_TO_RUN)),
-    ("deallocate", ("deallocated", "deallocated", ONGOING,    ONGOING)),
-    ("update",     (CONCURRENT,    "starting",    "stopping", CONCURRENT)),
-    ("delete",     (None,          None,          None,       None)),
+    #            none           starting       stopping       deallocating
+    ("start",      ("running",     ONGOING,       "running",     ONGOING)),
+    ("power_off",  (DEALLOCATED,   ONGOING,       "stopped",     DEALLOCATED)),
+    ("restart",    (SET_TO_RUN,    ONGOING,       "running",     SET_TO_RUN)),
+    ("deallocate", ("deallocated", "deallocated", "deallocated", ONGOING)),
+    ("update",     (None,          "starting",    "stopping",    CONCURRENT)),
+    ("delete",     (None,          None,          None,          None)),
 )
 # What becomes of an operation that arrives while another is in flight.
 MEETINGS = (
@@ -75,6 +77,9 @@ MEETINGS = (
 # fmt: on
 ARRIVING = ("create", "update", "delete", "start", "power_off", "restart", "deallocate")
 INSIDE = "shut down inside"
+GOING_DOWN = "going down inside"
+NEVER_UP = "never up"
+AT_REST = ("running", INSIDE, GOING_DOWN, "stopped", "deallocated", NEVER_UP)
 
 
 def cells(matrix, columns):
@@ -87,12 +92,16 @@ def cells(matrix, columns):
 
 
 def settled(fake, state, name="web-1"):
-    """Bring a VM into a settled state."""
-    power_state = "running" if state == INSIDE else state
+    """Bring a VM into a state in which nothing is in flight."""
+    if state == NEVER_UP:
+        begin_put(fake, name, linux_vm())
+        fake.vm(name).cancel_operation()
+        return fake.vm(name)
+    power_state = "running" if state in (INSIDE, GOING_DOWN) else state
     vm = fake.add_vm(name, resource_group=GROUP, power_state=power_state)
-    if state == INSIDE:
+    if state in (INSIDE, GOING_DOWN):
         vm.guest_shutdown()
-        fake.clock.advance(minutes=1)
+        fake.clock.advance(minutes=1 if state == INSIDE else 0)
     return vm
 
 
@@ -113,10 +122,12 @@ def test_form_of_a_row(row):
     assert set(row.accepted_in) <= {None, *POWER_STATES}
     assert row.ends_in in (None, table.SAME, "running", "stopped", "deallocated")
     assert row.goal in (table.SAME, "running", "stopped", "deallocated")
+    assert row.agent in (table.SAME, *AGENT_REPORTS)
     assert 0 <= row.seconds[0] <= row.seconds[1]
     for shown in row.shows:
         assert shown.provisioning in (table.SAME, *table.PROVISIONING_STATE)
         assert shown.power in (None, table.SAME, *POWER_STATES)
+        assert shown.agent in (table.SAME, *AGENT_REPORTS)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +185,10 @@ def test_only_what_is_absent_is_created(kind, power):
 
 @pytest.mark.parametrize(
     ("operation", "state", "cell"),
-    cells(SETTLED, ("running", INSIDE, "stopped", "deallocated")),
+    cells(SETTLED, AT_REST),
 )
-def test_acceptance_in_settled_states(fake, operation, state, cell):
-    """In each settled state an operation ends where Azure's does, or is refused in its words."""
+def test_acceptance_at_rest(fake, operation, state, cell):
+    """With nothing in flight an operation ends where Azure's does, or is refused in its words."""
     vm = settled(fake, state)
     action = ACTIONS[operation]
 
@@ -208,10 +219,10 @@ def test_acceptance_in_passing_states(operation, power, cell):
     row = table.find_row(operation, power, kinds)
 
     if cell in (ONGOING, DEALLOCATED, SET_TO_RUN, CONCURRENT):
+        assert row is None
         found = table.find_refusal(operation, power)
         facts = {"action": "x", "target": "y"}
 
-        assert row is None
         assert found.code == ("Conflict" if cell == CONCURRENT else NOT_ALLOWED)
         assert found.message.format(vm="web-1", **facts) == cell.format(**facts)
     else:
@@ -322,6 +333,192 @@ def test_preempted_by_a_newer_operation(fake, older, newer, ends_in):
     assert second.status() == "Succeeded"
     assert vm.power_state == ends_in
     assert vm.provisioning_state == ("Deleting" if newer == "delete" else "Succeeded")
+
+
+@pytest.mark.parametrize(
+    ("operation", "state", "power_state", "goal"),
+    [
+        ("start", "deallocated", "deallocated", "deallocated"),
+        ("start", "stopped", "stopped", "stopped"),
+        ("start", INSIDE, "stopped", "running"),
+        ("start", GOING_DOWN, "stopped", "running"),
+        ("start", NEVER_UP, None, "running"),
+        ("power_off", "running", "running", "running"),
+        ("power_off", INSIDE, "stopped", "running"),
+        ("power_off", GOING_DOWN, "stopped", "running"),
+        ("restart", "running", "running", "running"),
+        ("restart", INSIDE, "stopped", "running"),
+        ("deallocate", "running", "running", "running"),
+        ("deallocate", "stopped", "stopped", "stopped"),
+        ("deallocate", GOING_DOWN, "stopped", "running"),
+        ("update", "running", "running", "running"),
+        ("delete", "running", "running", "running"),
+        ("delete", GOING_DOWN, "stopped", "running"),
+        ("delete", NEVER_UP, None, "running"),
+    ],
+)
+def test_a_cancel_goes_back(fake, operation, state, power_state, goal):
+    """A canceled operation leaves power state and goal as they were when it was accepted."""
+    vm = settled(fake, state)
+    poller = begin(fake, operation, "web-1")
+    vm.cancel_operation()
+    canceled = (vm.power_state, vm.goal_state, vm.provisioning_state)
+    fake.clock.advance(minutes=10)
+
+    assert canceled == (power_state, goal, "Canceled")
+    assert (vm.power_state, vm.goal_state, poller.status()) == (power_state, goal, "Canceled")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "power_state"), [(2, None), (7, None), (20, "running"), (60, "running")]
+)
+def test_a_canceled_create(fake, seconds, power_state):
+    """A create that is canceled before the machine ran leaves it without a power state."""
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(seconds)
+    fake.vm("web-1").cancel_operation()
+    fake.clock.advance(minutes=10)
+
+    assert (fake.vm("web-1").power_state, fake.vm("web-1").goal_state) == (power_state, "running")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "power_state", "goal"),
+    [
+        ("start", "delete", "deallocated", "deallocated"),
+        ("power_off", "delete", "running", "running"),
+        ("deallocate", "delete", "running", "running"),
+        ("create", "deallocate", None, "running"),
+        ("update", "deallocate", "running", "running"),
+    ],
+)
+def test_a_cancel_of_what_preempted(fake, older, newer, power_state, goal):
+    """A canceled operation that had preempted another goes back to where that one set out from."""
+    in_flight(fake, older)
+    begin(fake, newer, "web-1")
+    vm = fake.vm("web-1")
+    vm.cancel_operation()
+    fake.clock.advance(minutes=10)
+
+    assert (vm.power_state, vm.goal_state) == (power_state, goal)
+
+
+def test_an_update_that_is_canceled_leaves_the_guest_alone(fake):
+    """A guest that goes down during an update is down also if that is canceled."""
+    vm = settled(fake, "running")
+    begin(fake, "update", "web-1")
+    vm.guest_shutdown()
+    vm.cancel_operation()
+    between = vm.power_state
+    fake.clock.advance(minutes=1)
+
+    assert (between, vm.power_state) == ("stopping", "stopped")
+
+
+def test_the_agent_reports_after_a_canceled_deallocate(fake):
+    """A VM that goes on running has an agent again, though a deallocate had taken it away."""
+    vm = settled(fake, "running")
+    begin(fake, "deallocate", "web-1")
+    vm.cancel_operation()
+    fake.clock.advance(minutes=1)
+    agent = fake.client.virtual_machines.instance_view(GROUP, "web-1").vm_agent
+
+    assert agent.statuses[0].display_status == "Ready"
+
+
+def test_a_failed_start_leaves_the_vm_where_it_was(fake):
+    """A start that fails leaves the VM in the power state that it had, set to run."""
+    vm = settled(fake, "deallocated")
+    fake._compute.fate = lambda vm, operation: Failure("AllocationFailed", "No capacity.")
+    begin(fake, "start", "web-1")
+    fake.clock.advance(minutes=1)
+
+    assert (vm.power_state, vm.goal_state, vm.provisioning_state) == (
+        "deallocated", "running", "Failed"
+    )  # fmt: skip
+
+
+# fmt: off
+FORGOTTEN = (
+    # operation     what the guest does   when, and how long the operation takes
+    ("restart",     "guest_shutdown",     10,  14),
+    ("restart",     "guest_crash",        10,  14),
+    ("create",      "guest_shutdown",     30,  80),
+    ("create",      "guest_shutdown",     79,  80),
+    ("create",      "guest_crash",        30,  80),
+    ("create",      "guest_reboot",       79,  80),
+)
+# fmt: on
+
+
+@pytest.mark.parametrize(("operation", "event", "when", "seconds"), FORGOTTEN)
+def test_an_operation_ends_what_the_guest_began(fake, operation, event, when, seconds):
+    """What a guest does during a create or restart does not survive its end: it runs, and is up."""
+    if operation == "create":
+        begin_put(fake, "web-1", linux_vm())
+    else:
+        settled(fake, "running")
+        begin(fake, operation, "web-1")
+    vm = fake.vm("web-1")
+    fake.clock.advance(when)
+    getattr(vm, event)()
+    fake.clock.advance(seconds - when)
+    ended = (vm.power_state, vm.provisioning_state)
+    fake.clock.advance(minutes=10)
+    agent = fake.client.virtual_machines.instance_view(GROUP, "web-1").vm_agent
+
+    assert ended == ("running", "Succeeded")
+    assert (vm.power_state, agent.statuses[0].display_status) == ("running", "Ready")
+
+
+def test_a_guest_that_goes_down_during_os_provisioning(fake):
+    """The next view of a create takes a guest's shutdown back."""
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(31)  # the next view is due at 32 s
+    fake.vm("web-1").guest_shutdown()
+    fake.clock.advance(20)
+
+    assert fake.vm("web-1").power_state == "running"
+
+
+@pytest.mark.parametrize("kind", ["PUT", "PATCH"])
+def test_updating_what_never_came_up(fake, kind):
+    """A VM without a power state takes an update, for as long as a deallocated one does."""
+    vm = settled(fake, NEVER_UP)
+    if kind == "PUT":
+        begin_put(fake, "web-1", linux_vm())
+    else:
+        begin(fake, "update", "web-1")
+    seconds = 1.7 if kind == "PUT" else 4.2
+    fake.clock.advance(seconds - 0.001)
+    before = vm.provisioning_state
+    fake.clock.advance(0.001)
+
+    assert (before, vm.provisioning_state) == ("Updating", "Succeeded")
+
+
+def test_starting_what_never_came_up(fake):
+    """A start of a VM without a power state allocates it anew, and makes it whole."""
+    vm = settled(fake, NEVER_UP)
+    poller = begin(fake, "start", "web-1")
+    starting = vm.power_state
+    fake.clock.advance(24)
+    view = fake.client.virtual_machines.instance_view(GROUP, "web-1")
+    poller.result()
+
+    assert (starting, vm.power_state, len(view.disks)) == ("starting", "running", 1)
+
+
+@pytest.mark.parametrize("state", AT_REST)
+@pytest.mark.parametrize("operation", ["update", "delete", "start", "power_off", "restart",
+                                       "deallocate"])  # fmt: skip
+def test_nothing_is_busy_where_nothing_is_in_flight(fake, operation, state):
+    """A refusal speaks of another operation only while there is one."""
+    vm = settled(fake, state)
+    kinds = table.KINDS_BY_GOAL.get(vm.goal_state, frozenset()) | {"PATCH"}
+    row = table.find_row(operation, vm.power_state, kinds)
+
+    assert row or table.find_refusal(operation, vm.power_state) in table.REFUSALS
 
 
 def test_writing_tags_beside_a_create(fake):

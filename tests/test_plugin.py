@@ -122,6 +122,39 @@ def test_a_wrong_marker_is_an_error_that_says_what_there_is(pytester, marker, me
     assert message in result.stdout.str()
 
 
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("timeing='slow'", "azurevm knows no 'timeing'; it knows timing, edition, autojump, start"),
+        ("'slow'", "azurevm takes keywords only, such as timing='slow', not 'slow'"),
+        ("timing='fast'", "azurevm: timing 'fast' is not one of typical, instant, slow"),
+        ("jitter=4", "azurevm: jitter must be 3 at most, not 4"),
+    ],
+)
+def test_a_wrong_marker_is_an_error_without_the_fixture_too(pytester, marker, message):
+    """A marker is judged also where no fake is taken, and a right one costs nothing more."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.azurevm({marker})
+        def test_marked():
+            pass
+
+        @pytest.mark.azurevm(timing="slow")
+        def test_marked_right():
+            pass
+
+        def test_unmarked():
+            pass
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1, passed=2)
+    assert message in result.stdout.str()
+
+
 def test_a_wrong_flag_is_an_error(pytester):
     """A flag that cannot be read is named, with its value."""
     pytester.makepyfile("def test_any(fake_compute): pass")
@@ -158,6 +191,81 @@ def test_a_failing_report_shows_the_machines_and_the_last_calls(pytester):
         ]
     )
     assert result.stdout.str().count("- azurevm -") == 1
+
+
+def test_a_report_shows_what_is_under_way_first(pytester):
+    """Of many machines the report shows those with an operation in flight, and how many more."""
+    pytester.makepyfile(
+        """
+        def test_failing(fake_compute):
+            for number in range(12):
+                fake_compute.add_vm(f"web-{number}")
+            fake_compute.client.virtual_machines.begin_restart("rg", "web-11")
+            assert False
+
+        def test_nothing_was_asked(fake_compute):
+            assert False
+        """
+    )
+    result = run(pytester)
+
+    result.stdout.fnmatch_lines(
+        [
+            "virtual time 2026-01-01T00:00:00+00:00",
+            "rg/web-11: running, Updating, restart in flight",
+            "rg/web-0: running, Succeeded",
+            "... and 2 more virtual machines",
+            "last 2 of 2 calls:",
+            "virtual time 2026-01-01T00:00:00+00:00",
+            "no calls",
+        ]
+    )
+
+
+def test_a_report_moves_no_time(pytester):
+    """Making the report neither looks at frozen time nor moves the fake's."""
+    pytester.makepyfile(
+        """
+        import datetime
+        from freezegun import freeze_time
+
+        kept = {}
+
+        def test_failing(fake_compute):
+            with freeze_time("2026-05-05") as frozen:
+                kept.update(fake=fake_compute, frozen=frozen)
+                fake_compute.add_vm("web-1")
+                frozen.time_to_freeze += datetime.timedelta(hours=1)  # behind the fake's back
+                moved = fake_compute._clock.now_us
+                kept["before"] = moved
+                raise RuntimeError
+
+        def test_next():
+            assert kept["fake"]._clock.now_us == kept["before"]
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["virtual time 2026-05-05T00:00:00+00:00"])
+
+
+def test_a_report_that_fails_does_not_end_the_run(pytester):
+    """Whatever goes wrong while the report is made is told in it, and the next test runs."""
+    pytester.makepyfile(
+        """
+        def test_failing(fake_compute):
+            fake_compute._compute = None
+            assert False
+
+        def test_next():
+            pass
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(failed=1, passed=1)
+    assert "the fake could not tell what it looks like: AttributeError(" in result.stdout.str()
 
 
 def test_the_fixture_is_documented_where_pytest_shows_it(pytester):

@@ -93,7 +93,7 @@ def test_instant_still_passes_through_every_state():
         assert len({line.at for line in history}) == 1
 
 
-@pytest.mark.parametrize("operation", [name for name in TIMED if name != "guest_crash"])
+@pytest.mark.parametrize("operation", TIMED)
 def test_a_tests_own_seconds(fake, operation):
     """Seconds that are set are given back, and hold for each row of the operation."""
     setattr(fake.timing, operation, 300)
@@ -104,6 +104,72 @@ def test_a_tests_own_seconds(fake, operation):
             assert fake.timing.duration_us(row, "web-1") == 300_000_000
     else:
         assert fake.timing.extension_us("web-1") == 300_000_000
+
+
+TEN_YEARS = 3_650 * 86_400
+
+
+@pytest.mark.parametrize("operation", TIMED)
+def test_seconds_beyond_all_bounds(operation):
+    """No operation takes more than ten years, so that the calendar does not end."""
+    timing = Timing()
+    setattr(timing, operation, TEN_YEARS)
+    message = rf"timing.{operation} must be ten years \(315_360_000 seconds\) at most, not 3153600"
+    with pytest.raises(ValueError, match=message):
+        setattr(timing, operation, TEN_YEARS + 0.001)
+    with pytest.raises(ValueError, match=rf"timing.{operation} must be ten years"):
+        timing.set(operation, 1e300, vm="web-*")
+
+    assert getattr(timing, operation) == TEN_YEARS
+
+
+@pytest.mark.parametrize("jitter", [3.001, 400, 1e300])
+def test_jitter_beyond_all_bounds(jitter):
+    """Jitter is a sigma of 3 at most, and the message says so."""
+    with pytest.raises(ValueError, match=r"jitter must be 3 at most, not "):
+        Timing(jitter=jitter)
+
+
+def test_no_draw_is_longer_than_an_operation_may_be():
+    """Jitter takes no duration beyond ten years."""
+    timing = Timing(jitter=3)
+    timing.power_off = TEN_YEARS
+    drawn = [power_off_us(timing) for _ in range(100)]
+
+    assert max(drawn) == TEN_YEARS * 1_000_000
+    assert min(drawn) < TEN_YEARS * 1_000_000
+
+
+def test_a_create_with_extensions_is_bounded_too(fake):
+    """However many extensions a create brings, the instant of its end exists."""
+    fake.timing.create = fake.timing.extension = TEN_YEARS
+    many = [{**EXTENSION, "name": f"e{number}"} for number in range(1_000)]
+    body = changed(linux_vm(), "resources", many)
+    record = fake._compute.create(fake.subscription_id, GROUP, "web-1", body)
+    fake.clock.run_until_idle()
+
+    assert (record.status, fake.clock.now.year) == ("Succeeded", 2035)
+
+
+def test_a_crashed_guest_falls_silent_when_its_seconds_are_over(fake):
+    """A crash is seen by the agent's silence, two minutes later unless the test says otherwise."""
+    vm = fake.add_vm("web-1", resource_group=GROUP)
+
+    def agent():
+        view = fake.client.virtual_machines.instance_view(GROUP, "web-1")
+        return view.vm_agent.statuses[0].display_status
+
+    vm.guest_crash()
+    fake.clock.advance(119.999)
+    before = agent()
+    fake.clock.advance(0.001)
+    seen = [before, agent()]
+    fake.timing.guest_crash = 0
+    fake.add_vm("web-2", resource_group=GROUP).guest_crash()
+    view = fake.client.virtual_machines.instance_view(GROUP, "web-2")
+    seen.append(view.vm_agent.statuses[0].display_status)
+
+    assert seen == ["Ready", "Not Ready", "Not Ready"]
 
 
 @pytest.mark.parametrize(("profile", "expected"), [("typical", 80), ("slow", 147), ("instant", 0)])
