@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 from uuid import UUID
 
 from pytest_azurevm import _resources as resources
@@ -82,6 +82,8 @@ class FakeCompute:
         ValueError: an argument is none of what it can be.
     """
 
+    _in_force: ClassVar[FakeCompute | None] = None
+
     def __init__(
         self,
         *,
@@ -135,6 +137,12 @@ class FakeCompute:
 
         if self._active:
             raise RuntimeError("this fake is active already")
+        if FakeCompute._in_force is not None:
+            raise RuntimeError(
+                "another fake is active already, and the process has only one time and one Azure. "
+                "Use that one (any subscription exists in it), or end it first."
+            )
+        FakeCompute._in_force = self
         if self._closed:
             self._build()
             self._closed = False
@@ -162,6 +170,7 @@ class FakeCompute:
             return
         self._active = False
         self._closed = True
+        FakeCompute._in_force = None
         try:
             left = self._end_time()
         finally:

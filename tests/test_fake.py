@@ -326,6 +326,16 @@ def test_a_fake_is_entered_once():
         fake.__enter__()
 
 
+def test_there_is_one_fake_at_a_time():
+    """A second fake beside the first is an error that says why, and leaves the first alone."""
+    with FakeCompute() as fake:
+        with pytest.raises(RuntimeError, match="only one time and one Azure"), FakeCompute():
+            pass
+        fake.clock.advance(1)
+
+        assert fake.clock.now_us == 1_000_000
+
+
 def test_a_fake_may_be_entered_again_after_its_end():
     """A fake that was closed starts anew when it is entered again."""
     fake = FakeCompute()
