@@ -48,6 +48,10 @@ class FakeClosed(RuntimeError):
     """The fake is over; what still wanted time from it cannot have any."""
 
 
+class ThreadEnded(BaseException):
+    """Ends one of our threads together with the fake, past everything that handles errors."""
+
+
 class PollerLeftRunningWarning(UserWarning):
     """A fake ended while a poller was still following its operation."""
 
@@ -95,7 +99,7 @@ class Rest:
         self.interrupted = interrupted  # whether something else calls the thread back
         self.moves = moves  # its waiting entitles time to move
         self.awake = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 class Clock:
@@ -424,7 +428,7 @@ class Clock:
                     if looks > _STALL_LOOKS and not rest.awake:
                         self.wake(rest, self._stalled(rest))
 
-    def wake(self, rest: Rest, error: Exception | None = None) -> None:
+    def wake(self, rest: Rest, error: BaseException | None = None) -> None:
         """End *rest*, with *error* if there is one."""
         if rest.awake:
             return
@@ -446,15 +450,21 @@ class Clock:
     # --- sleeping and waiting, for transports and pollers --------------------------------------
 
     def sleep(self, seconds: float, *, polling: bool = False) -> None:
-        """Sleep for virtual time, and move it. A *polling* sleep only lets others look."""
-        self.sync()
+        """Sleep for virtual time, and move it. A *polling* sleep only lets others look.
+
+        So does any sleep of a polling thread, until it runs its callbacks. *polling* is then what
+        the SDK's own pollers do between two looks, not before a retry.
+        """
+        if not polling:  # between a poller's look and its sleep nothing may happen unseen
+            self.sync()
         with self.lock:
+            ours = self._polls()
             if not polling:
                 self.note_sleep()
             due_us = self._checked(self._now_us + microseconds(seconds))
             rest = self.new_rest(
                 threading.current_thread().name,
-                moves=self.autojump and not (polling and self._is_ours()),
+                moves=self.autojump and not ours,
                 until=f"until {self.calendar(due_us).isoformat()}",
             )
             entry = self._agenda.add(due_us, "poll" if polling else "wake", lambda: self.wake(rest))
@@ -486,7 +496,8 @@ class Clock:
         """Wait until *thread*, one of ours, has ended, or *timeout* virtual seconds are over."""
         self.sync()
         with self.lock:
-            if thread.ident not in self._threads:
+            # Not by its ident alone: the system gives those of ended threads out again.
+            if thread in self._ended or thread.ident not in self._threads:
                 self._surface()
                 return
             rest = self.new_rest(
@@ -519,22 +530,25 @@ class Clock:
             self._running -= 1
 
     @contextmanager
-    def our_thread(self, begun: LeftRunning) -> Iterator[None]:
+    def our_thread(
+        self, begun: LeftRunning, *, polls: Callable[[], bool] = lambda: True
+    ) -> Iterator[None]:
         """Be, for the calling thread, one of ours (announced by ``expect_thread``).
 
-        What it raises goes to whoever moves time: that is where a test looks.
+        *polls* tells whether it still polls, or runs its done-callbacks already. What these raise
+        goes to whoever moves time: that is where a test looks.
         """
         thread, ident = threading.current_thread(), _thread.get_ident()
         with self.lock:
             self._threads[ident] = (thread, begun)
-            self._ours.yes = True
+            self._ours.polls = polls
         try:
             yield
         except Exception as error:
             self._raised.append(error)
         finally:
             with self.lock:
-                self._ours.yes = False
+                self._ours.polls = None
                 self._ended.add(thread)
                 self._ending[ident] = thread
                 self._threads.pop(ident, None)
@@ -564,7 +578,11 @@ class Clock:
         return True
 
     def _is_ours(self) -> bool:
-        return getattr(self._ours, "yes", False)
+        return getattr(self._ours, "polls", None) is not None
+
+    def _polls(self) -> bool:
+        """Whether the calling thread is one of ours, and still polls."""
+        return self._is_ours() and bool(self._ours.polls())
 
     # --- the outside's calendar ----------------------------------------------------------------
 
@@ -623,7 +641,8 @@ class Clock:
             self._closed = True
             left = tuple(self._threads.values())
             for rest in tuple(self._parked.values()):
-                self.wake(rest, FakeClosed(f"{rest.who}: the fake was closed while this waited."))
+                closed = FakeClosed(f"{rest.who}: the fake was closed while this waited.")
+                self.wake(rest, ThreadEnded(closed) if rest.counted else closed)
         for end in self._at_close:
             end()
         for thread in (*(thread for thread, _ in left), *self._ending.values()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
@@ -305,15 +305,15 @@ class Compute:
         if older is not None and vm.power not in table.SETTLED:
             before = older.before  # on its way: it goes back to where it set out from
         else:
-            before = Standing(table.resting(vm.power), vm.goal)
+            before = _standing(table.resting(vm.power), vm.goal)
         record = OperationRecord(self.new_id(), operation, vm, now_us, row, before)
         self._operations[record.operation_id] = record
         if older is not None and meeting == "follow":
-            older.followers.append(record)
+            older.followers += (record,)
             return record
         end_us = now_us + plan.ends_us
         if row is None:
-            record.due.append(self.clock.at(end_us, partial(self._end_beside, record)))
+            record.due = (self.clock.at(end_us, partial(self._end_beside, record)),)
             return record
         if older is not None:
             self._close(older, "Canceled", PREEMPTED)
@@ -323,7 +323,7 @@ class Compute:
         if row.goal != table.SAME:
             vm.goal = row.goal
         self._show_in_turn(record, row, plan.views_us)
-        record.due.append(self.clock.at(end_us, partial(self._end, record, row, plan.failure)))
+        record.due += (self.clock.at(end_us, partial(self._end, record, row, plan.failure)),)
         return record
 
     def _show_in_turn(self, record: OperationRecord, row: Row, span_us: int) -> None:
@@ -334,7 +334,7 @@ class Compute:
                 self._step(record, shown)
             else:
                 due_us = record.started_us + round(span_us * share)
-                record.due.append(self.clock.at(due_us, partial(self._step, record, shown)))
+                record.due += (self.clock.at(due_us, partial(self._step, record, shown)),)
             share += shown.share
 
     # --- what falls due ------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class Compute:
         """End an operation, whichever way: this and nothing else does."""
         for entry in record.due:
             self.clock.cancel(entry)
-        record.due.clear()
+        record.due = ()
         record.status = status
         record.error = error
         record.ended_us = self.clock.now_us
@@ -400,7 +400,7 @@ class Compute:
             record.vm.operation = None
         for follower in record.followers:
             self._close(follower, status, error)
-        record.followers.clear()
+        record.followers = ()
 
     # --- changing a VM -------------------------------------------------------------------------
 
@@ -481,16 +481,19 @@ class Compute:
             self._show(vm, vm.provisioning, row.ends_in, row.operation)
 
     def _guest_later(self, vm: VirtualMachine, due_us: int, action: Callable[[], None]) -> None:
-        vm.guest_due.append(self.clock.at(due_us, action))
+        vm.guest_due += (self.clock.at(due_us, action),)
 
     def _forget_guest(self, vm: VirtualMachine) -> None:
         """Whatever the guest was about to do or to report, it does not any more."""
         for entry in vm.guest_due:
             self.clock.cancel(entry)
-        vm.guest_due.clear()
+        vm.guest_due = ()
 
     def _image_kind(self, vm: VirtualMachine) -> str:
         return "specialized" if models.is_specialized(vm.model) else models.os_type(vm.model)
+
+
+_standing: Final = cache(Standing)  # there are but a few, and a great many operations
 
 
 def _fixes_power(record: OperationRecord) -> bool:

@@ -93,7 +93,8 @@ class Loops:
             FakeClosed: the fake ended meanwhile.
         """
         clock, loop = self._clock, asyncio.get_running_loop()
-        clock.sync()
+        if not polling:  # between a poller's look and its sleep nothing may happen unseen
+            clock.sync()
         with clock.lock:
             if not polling:
                 clock.note_sleep()

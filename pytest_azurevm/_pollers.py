@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from azure.core.polling import LROPoller
 
-from pytest_azurevm._clock import Clock, LeftRunning
+from pytest_azurevm._clock import Clock, LeftRunning, ThreadEnded
 
 _MARK: Final = "_azurevm_clock"
 _BEGUN: Final = "_azurevm_begun"
@@ -86,8 +86,13 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
             original(poller)
             return
         filename, lineno = getattr(poller, _BEGUN)
-        with clock.our_thread(LeftRunning(_described(poller), filename, lineno)):
-            original(poller)
+        begun = LeftRunning(_described(poller), filename, lineno)
+        polls = poller._done.is_set  # noqa: SLF001  set before the callbacks run
+        try:
+            with clock.our_thread(begun, polls=lambda: not polls()):
+                original(poller)
+        except ThreadEnded as ended:
+            poller._exception = ended.args[0]  # noqa: SLF001
 
     return _start
 

@@ -59,8 +59,8 @@ class OperationRecord:
     status: OperationStatus = "InProgress"
     error: tuple[str, str] | None = None
     polled: bool = False  # a client has looked at it once
-    due: list[Entry] = field(default_factory=list)
-    followers: list[OperationRecord] = field(default_factory=list)
+    due: tuple[Entry, ...] = ()
+    followers: tuple[OperationRecord, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +85,7 @@ class VirtualMachine:
     agent_us: int = 0
     guest_known: bool = False  # the guest has told its name and system
     operation: OperationRecord | None = None
-    guest_due: list[Entry] = field(default_factory=list)
+    guest_due: tuple[Entry, ...] = ()
     history: list[Change] = field(default_factory=list)
     version: int = 1
     deleted_us: int | None = None

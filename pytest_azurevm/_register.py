@@ -20,8 +20,9 @@ class Register:
 
     def __init__(self) -> None:
         self._by_id: dict[str, VirtualMachine] = {}
-        self._by_name: dict[str, _Listing] = {}
         self._listings: dict[str, _Listing] = {"": _Listing()}  # all, by subscription, by group
+        # Most names are borne by one VM: that one itself, so that as little as possible is kept.
+        self._by_name: dict[str, VirtualMachine | _Listing] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -29,15 +30,26 @@ class Register:
     def add(self, vm: VirtualMachine) -> None:
         """Add *vm*, which was created after every other."""
         self._by_id[_key(vm.subscription_id, vm.resource_group, vm.name)] = vm
-        for listings, key in self._places(vm):
-            listings.setdefault(key, _Listing()).add(vm)
+        for key in _places(vm):
+            self._listings.setdefault(key, _Listing()).add(vm)
+        name = vm.name.lower()
+        namesake = self._by_name.setdefault(name, vm)
+        if isinstance(namesake, VirtualMachine) and namesake is not vm:
+            self._by_name[name] = both = _Listing()
+            both.add(namesake)
+            both.add(vm)
+        elif isinstance(namesake, _Listing):
+            namesake.add(vm)
 
     def remove(self, vm: VirtualMachine) -> None:
         """Take *vm* off, which is marked as deleted."""
         del self._by_id[_key(vm.subscription_id, vm.resource_group, vm.name)]
-        for listings, key in self._places(vm):
-            if not listings[key].drop_one() and key:
-                del listings[key]
+        for key in _places(vm):
+            if not self._listings[key].drop_one() and key:
+                del self._listings[key]
+        found = self._by_name[vm.name.lower()]
+        if found is vm or (isinstance(found, _Listing) and not found.drop_one()):
+            del self._by_name[vm.name.lower()]
 
     def find(self, subscription_id: str, group: str, name: str) -> VirtualMachine | None:
         """Give the VM, names compared without regard to case."""
@@ -45,21 +57,14 @@ class Register:
 
     def named(self, name: str) -> Iterator[VirtualMachine]:
         """Give the VMs of that name, in whichever case, of all groups and subscriptions."""
-        return _after(self._by_name.get(name.lower()), 0)
+        found = self._by_name.get(name.lower())
+        return iter((found,)) if isinstance(found, VirtualMachine) else _after(found, 0)
 
     def listed(
         self, subscription_id: str = "", group: str = "", *, after: int = 0
     ) -> Iterator[VirtualMachine]:
         """Give all VMs, a subscription's, or a group's, that come after the sequence *after*."""
         return _after(self._listings.get(_key(subscription_id, group)), after)
-
-    def _places(self, vm: VirtualMachine) -> tuple[tuple[dict[str, _Listing], str], ...]:
-        return (
-            (self._by_name, vm.name.lower()),
-            (self._listings, ""),
-            (self._listings, _key(vm.subscription_id)),
-            (self._listings, _key(vm.subscription_id, vm.resource_group)),
-        )
 
 
 class _Listing:
@@ -88,6 +93,10 @@ def _after(listing: _Listing | None, sequence: int) -> Iterator[VirtualMachine]:
     for position in range(bisect_right(vms, sequence, key=lambda vm: vm.sequence), len(vms)):
         if vms[position].deleted_us is None:
             yield vms[position]
+
+
+def _places(vm: VirtualMachine) -> tuple[str, str, str]:
+    return ("", _key(vm.subscription_id), _key(vm.subscription_id, vm.resource_group))
 
 
 def _key(*names: str) -> str:

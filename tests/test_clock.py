@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, LeftRunning
+from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, LeftRunning, ThreadEnded
 
 START = "2026-01-01T00:00:00Z"
 
@@ -306,7 +306,7 @@ def test_closing_ends_what_waits(clock):
     def poll() -> None:
         try:
             clock.sleep(5, polling=True)
-        except FakeClosed as error:
+        except ThreadEnded as error:
             errors.append(str(error))
 
     thread = polling(clock, poll)

@@ -229,25 +229,28 @@ def test_a_report_moves_no_time(pytester):
         import datetime
         from freezegun import freeze_time
 
-        kept = {}
+        freezer = freeze_time("2026-05-05")
 
         def test_failing(fake_compute):
-            with freeze_time("2026-05-05") as frozen:
-                kept.update(fake=fake_compute, frozen=frozen)
-                fake_compute.add_vm("web-1")
-                frozen.time_to_freeze += datetime.timedelta(hours=1)  # behind the fake's back
-                moved = fake_compute._clock.now_us
-                kept["before"] = moved
-                raise RuntimeError
+            frozen = freezer.start()
+            fake_compute.add_vm("web-1")
+            fake_compute.client.virtual_machines.begin_deallocate("rg", "web-1")
+            frozen.time_to_freeze += datetime.timedelta(hours=1)  # behind the fake's back
+            raise RuntimeError
 
         def test_next():
-            assert kept["fake"]._clock.now_us == kept["before"]
+            freezer.stop()
         """
     )
     result = run(pytester)
 
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["virtual time 2026-05-05T00:00:00+00:00"])
+    result.stdout.fnmatch_lines(
+        [
+            "virtual time 2026-05-05T00:00:00+00:00",
+            "rg/web-1: deallocating, Updating, deallocate in flight",
+        ]
+    )
 
 
 def test_a_report_that_fails_does_not_end_the_run(pytester):

@@ -1,12 +1,14 @@
-"""A provisioner that creates a virtual machine and tells how far it has come.
+"""Waiting for a virtual machine to run, in two ways.
 
-It watches the instance view, as a dashboard would, and gives up after a deadline of its own rather
-than when Azure does.
+``provision`` creates one and tells how far it has come. It watches the instance view, as a
+dashboard would, and gives up after a deadline of its own rather than when Azure does.
+``wait_for_running`` is the loop that everybody writes first: look, sleep, look again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import sleep
 from typing import Any
 
 from azure.mgmt.compute import ComputeManagementClient
@@ -44,3 +46,22 @@ def provision(
     made = poller.result()
     tell("done")
     return str(made.id)
+
+
+def power_state(client: ComputeManagementClient, group: str, name: str) -> str | None:
+    """Give a machine's power state; right after its creation it shows none."""
+    view = client.virtual_machines.instance_view(group, name)
+    for status in view.statuses or ():
+        category, _, state = (status.code or "").partition("/")
+        if category == "PowerState":
+            return state
+    return None
+
+
+def wait_for_running(client: ComputeManagementClient, group: str, name: str) -> int:
+    """Look every five seconds until a machine runs, and give the number of looks in vain."""
+    looks = 0
+    while power_state(client, group, name) != "running":
+        sleep(LOOK_EVERY_S)
+        looks += 1
+    return looks
