@@ -33,9 +33,10 @@ from pytest_azurevm._threads import Others
 _LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) // _dt.timedelta(
     microseconds=1
 )
-_STALL_LOOKS: Final = 80  # ten milliseconds apart, without movement: the wait is hopeless
+_STALL_LOOK_S: Final = 0.01
+_STALL_LOOKS: Final = 80  # such looks without movement: the wait is hopeless
 _LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who else runs
-_PATIENCE: Final = 2_000  # such looks, after which a thread that never rests is passed over
+_PATIENCE: Final = 600  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
 _FRUITLESS_SLEEPS: Final = 10_000
 
@@ -419,7 +420,7 @@ class Clock:
             rest.gate.acquire()
         else:  # somebody else has to move time: give that somebody a moment, not for ever
             seen, looks = -1, 0
-            while not rest.gate.acquire(timeout=_LOOK_AGAIN_S * 10):
+            while not rest.gate.acquire(timeout=_STALL_LOOK_S):
                 with self.lock:
                     if rest.interrupted is not None and rest.interrupted():
                         return

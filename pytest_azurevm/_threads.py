@@ -17,9 +17,10 @@ from collections.abc import Container
 from types import FrameType
 from typing import Any, Final
 
-# A thread that stays at one instruction for so many looks, about a millisecond apart, is blocked in
-# something that cannot be looked into: a lock of its own, a socket.
-_SAME_LOOKS: Final = 8
+# A thread that stays at one instruction for so many looks, some milliseconds apart, is blocked in
+# something that cannot be looked into, a lock of its own or a socket, and not just kept waiting by a
+# busy machine.
+_SAME_LOOKS: Final = 60
 
 
 class Others:
