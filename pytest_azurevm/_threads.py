@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Final
 
 # A thread that stays at one instruction for so many looks, some milliseconds apart, is blocked in
-# something that cannot be looked into, a lock of its own or a socket, and not just kept waiting by a
+# something that cannot be looked into, such as a lock of its own, and not just kept waiting by a
 # busy machine.
 _SAME_LOOKS: Final = 60
 
