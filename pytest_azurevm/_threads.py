@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Container
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 # A thread that stays at one instruction for so many looks, some milliseconds apart, is blocked in
 # something that cannot be looked into, such as a lock of its own, and not just kept waiting by a
@@ -26,8 +26,9 @@ _SAME_LOOKS: Final = 60
 class Others:
     """The threads of the process, apart from those that the clock knows."""
 
-    def __init__(self) -> None:
-        self._looks: dict[int, tuple[int, int, int]] = {}  # frame, instruction, how often
+    # Frame, instruction, and how often it was the same. Threads are the process's, and so is what
+    # is known of them: one that has long been blocked is not looked at anew for every fake.
+    _looks: ClassVar[dict[int, tuple[int, int, int]]] = {}
 
     def all_rest(self, known: Container[int], *, later: bool) -> bool:
         """Whether every thread rests whose ident is not *known*. The caller's own does not count.

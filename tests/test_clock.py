@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -13,16 +15,19 @@ START = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> Iterator[Clock]:
     """A clock that nobody else holds."""
-    return Clock(START)
+    clock = Clock(START)
+    yield clock
+    clock.close()
 
 
 def polling(clock: Clock, body) -> threading.Thread:
     """Start a thread of ours that does *body*, and let it come to rest."""
 
     def run() -> None:
-        with clock.our_thread(LeftRunning("poller", "here.py", 1)):
+        begun = LeftRunning("poller", "here.py", 1)
+        with contextlib.suppress(ThreadEnded), clock.our_thread(begun):
             body()
 
     clock.expect_thread()
