@@ -122,8 +122,7 @@ class Clock:
         self.autojump = autojump
         self._outside = outside
         self._origin_us = instant_us(start, what="start")
-        self._dated_by: object = None  # what of the outside has set our calendar last
-        self._was_frozen = False
+        self._dated_by: object = None  # what of the outside was in force last, if ever anything
         self._now_us = 0
         self._agenda = Agenda()
         self._movements = 0
@@ -147,7 +146,6 @@ class Clock:
         self._ended: WeakSet[threading.Thread] = WeakSet()
         self._awaited: dict[threading.Thread, list[Rest]] = {}
         self._closed = False
-        self._at_close: list[Callable[[], None]] = []
         self.sync()
 
     # --- looking -------------------------------------------------------------------------------
@@ -280,10 +278,6 @@ class Clock:
     ) -> Entry:
         """Put the end of somebody's sleep on the agenda. It runs with the lock held."""
         return self._agenda.add(due_us, kind, action)
-
-    def at_close(self, action: Callable[[], None]) -> None:
-        """Do *action* when the fake ends."""
-        self._at_close.append(action)
 
     def changed(self) -> None:
         """Note that the world changed, so that pollers have something new to see."""
@@ -606,9 +600,8 @@ class Clock:
             if present is None:
                 return
             frozen, outside_us = present
-            again, self._dated_by = frozen is self._dated_by, frozen
-            first = not self._was_frozen
-            self._was_frozen = True
+            first, again = self._dated_by is None, self._dated_by is frozen
+            self._dated_by = frozen
             target_us = outside_us - self._origin_us
             if first or (target_us < self._now_us and not again):
                 self._origin_us = outside_us - self._now_us
@@ -627,7 +620,7 @@ class Clock:
         self._pass_until(target_us)
 
     def _set_outside(self) -> None:
-        if self._outside is not None and self._was_frozen:
+        if self._outside is not None and self._dated_by is not None:
             self._outside.set_us(self._origin_us + self._now_us)
 
     # --- the end -------------------------------------------------------------------------------
@@ -644,8 +637,6 @@ class Clock:
             for rest in tuple(self._parked.values()):
                 closed = FakeClosed(f"{rest.who}: the fake was closed while this waited.")
                 self.wake(rest, ThreadEnded(closed) if rest.counted else closed)
-        for end in self._at_close:
-            end()
         for thread in (*(thread for thread, _ in left), *self._ending.values()):
             if thread is not threading.current_thread():
                 thread.join()

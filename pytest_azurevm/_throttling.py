@@ -20,7 +20,6 @@ class Policy:
     name: str
     subscription: tuple[int, int]  # holds, gains a minute
     resource: tuple[int, int] | None
-    subscription_part: str = "SubscriptionMaximum"
     resource_first: bool = False
 
 
@@ -45,7 +44,7 @@ class Buckets:
     def draw(self, policy: Policy, subscription: str, resource: str, now_us: int) -> str:
         """Take a token from each bucket of *policy*, and give the header that counts them."""
         left = self._take(policy.name, subscription, policy.subscription, now_us)
-        parts = [f"Microsoft.Compute/{policy.name}{policy.subscription_part};{left}"]
+        parts = [f"Microsoft.Compute/{policy.name}SubscriptionMaximum;{left}"]
         if policy.resource is not None:
             left = self._take(policy.name, resource, policy.resource, now_us)
             part = f"Microsoft.Compute/{policy.name}Resource;{left}"
