@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_azurevm._fake_vm import OperationInFlight as OperationInFlight
     from pytest_azurevm._fake_vm import Status as Status
     from pytest_azurevm._fake_vm import Transition as Transition
+    from pytest_azurevm._rules import Injection as Injection
+    from pytest_azurevm._rules import InjectionNeverStruck as InjectionNeverStruck
     from pytest_azurevm._timing import Timing as Timing
 
 __version__ = "0.1.0"
@@ -36,6 +38,8 @@ _HOMES = {
     "FakeClosed": "_clock",
     "FakeCompute": "_fake",
     "FakeVM": "_fake_vm",
+    "Injection": "_rules",
+    "InjectionNeverStruck": "_rules",
     "OperationInFlight": "_fake_vm",
     "PollerLeftRunningWarning": "_clock",
     "Status": "_fake_vm",
@@ -52,6 +56,8 @@ __all__ = [
     "FakeClosed",
     "FakeCompute",
     "FakeVM",
+    "Injection",
+    "InjectionNeverStruck",
     "OperationInFlight",
     "PollerLeftRunningWarning",
     "Status",

@@ -22,19 +22,25 @@ from pytest_azurevm._api_versions import checked_version
 from pytest_azurevm._calls import Call, Calls
 from pytest_azurevm._compute import ACTIONS, Compute
 from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._failure import Situation, location_of
 from pytest_azurevm._http import (
+    NO_RESPONSE,
+    UNANSWERED,
     Answer,
+    AnswerLost,
     Exchange,
     Request,
     Response,
-    body_of,
     dressed,
     error_answer,
     exchange_of,
+    garbled,
+    read_json,
 )
 from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._records import OperationRecord, VirtualMachine
-from pytest_azurevm._vm_form import Json
+from pytest_azurevm._rules import NOTHING, Rules
+from pytest_azurevm._vm_form import Json, checked
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
 _PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
@@ -48,19 +54,18 @@ class Lro:
     location: bool  # a Location header, besides Azure-AsyncOperation
     retry_after: int | None
     polls: tuple[int | None, int | None]  # Retry-After of the first look, and of later ones
-    policy: throttling.Policy
 
 
 # [rec: status and headers, n in the hundreds; Retry-After libraries-for-net and service-operator].
 # A create's first look gives an estimate, most often 35 or 70. A PUT or PATCH has no Location.
 _LRO: Final[dict[Operation, Lro]] = {
-    "create": Lro(201, False, 10, (35, 30), throttling.PUT),
-    "update": Lro(200, False, None, (None, None), throttling.PUT),
-    "delete": Lro(202, True, 10, (30, 30), throttling.DELETE),
-    "start": Lro(202, True, 10, (9, None), throttling.UPDATE),
-    "power_off": Lro(202, True, None, (None, None), throttling.UPDATE),
-    "restart": Lro(202, True, None, (None, None), throttling.UPDATE),
-    "deallocate": Lro(202, True, 10, (36, None), throttling.DELETE),
+    "create": Lro(201, False, 10, (35, 30)),
+    "update": Lro(200, False, None, (None, None)),
+    "delete": Lro(202, True, 10, (30, 30)),
+    "start": Lro(202, True, 10, (9, None)),
+    "power_off": Lro(202, True, None, (None, None)),
+    "restart": Lro(202, True, None, (None, None)),
+    "deallocate": Lro(202, True, 10, (36, None)),
 }
 _POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
 _POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
@@ -71,6 +76,9 @@ _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
     "deallocate": ("forceDeallocate", "hibernate"),
 }
 _FLAGS_NOT_SERVED: Final = ("hibernate",)
+_OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {
+    "create", "list", "list_all", "list_by_location",
+}  # fmt: skip
 _EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
 
@@ -78,26 +86,115 @@ _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
 class Arm:
     """The front door. ``handle`` answers one request, and never moves time."""
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compute: Compute, rules: Rules) -> None:
         self.calls = Calls()
+        self.enforces_limits = False  # whether an empty bucket refuses a request
         self._compute = compute
         self._clock = compute.clock
+        self._rules = rules
+        self._struck = NOTHING  # what befalls the request that is being answered
+        compute.fate = lambda _vm, _operation: self._struck.fate()
         self._buckets = throttling.Buckets()
         self._subscriptions: dict[str, str] = {}  # as written: as compared
 
     def handle(self, request: Request) -> Response:
-        """Answer *request* at this instant."""
+        """Answer *request* at this instant.
+
+        Raises:
+            AnswerLost: the answer is injected to be lost on its way.
+        """
         self._clock.sync()
         with self._clock.lock:
             exchange = exchange_of(request)
+            self._struck = NOTHING
+            self._compute.caller = request.caller
+            answer, error_code = None, None
             try:
-                answer, error_code = self._route(exchange), None
+                answer = self._route(exchange)
             except ArmError as error:
                 answer, error_code = error_answer(error), error.code
+                if not error.gateway:
+                    answer.headers.update({**exchange.counted, **answer.headers})
+            except AnswerLost:
+                pass
+            lost = self._struck.lost
+            if lost is not None and lost.error is not None:
+                answer, error_code = error_answer(lost.error), lost.error.code
             now = self._clock.calendar(self._clock.now_us)
-            response = dressed(answer, number=len(self.calls) + 1, now=now)
+            response = NO_RESPONSE
+            if answer is not None and (lost is None or lost.instead not in UNANSWERED):
+                response = dressed(answer, number=len(self.calls) + 1, now=now)
+            if lost is not None:
+                response = garbled(response, lost.instead)
             self._note(exchange, response, error_code, now)
+            if response is NO_RESPONSE:
+                assert lost is not None  # nothing else is left unanswered
+                raise AnswerLost(lost.instead)
             return response
+
+    # --- the door ------------------------------------------------------------------------------
+
+    def _admit(
+        self,
+        exchange: Exchange,
+        operation: str,
+        subscription: str,
+        group: str = "",
+        *,
+        vm: VirtualMachine | None = None,
+        body: Any = None,
+        record: OperationRecord | None = None,
+    ) -> None:
+        """Let a request in: what is injected strikes it here, and it is counted.
+
+        Raises:
+            ArmError: it is refused; nothing has changed.
+            AnswerLost: it is lost before anything is done.
+        """
+        exchange.operation = operation
+        location = vm.location if vm is not None else location_of(body)
+        if self._rules:
+            self._struck = self._rules.strike(
+                Situation(
+                    operation,
+                    vm=exchange.vm_name or "",
+                    resource_group=group or (vm.resource_group if vm is not None else ""),
+                    subscription_id=subscription,
+                    location=location,
+                    method=exchange.request.method.upper(),
+                    path="/" + "/".join(exchange.segments),
+                    now=self._clock.calendar(self._clock.now_us),
+                    number=len(self.calls) + 1,
+                    model=None if vm is None else vm.model,
+                    body=body,
+                )
+            )
+            lost = self._struck.lost
+            if self._struck.refusal is not None:
+                raise self._struck.refusal
+            if lost is not None and not lost.work_done:
+                raise lost.error or AnswerLost(lost.instead)
+        if vm is None and operation in _OF_ONE_VM:
+            return  # the front door answers that there is none, and counts nothing [rec]
+        self._count(
+            exchange,
+            subscription if vm is None and body is None else f"{subscription}/{location}",
+            record.operation_id if record is not None
+            else f"{subscription}/{group}/{exchange.vm_name}".lower(),
+        )  # fmt: skip
+
+    def _count(self, exchange: Exchange, region: str, resource: str) -> None:
+        """Draw on the buckets, and refuse what finds one empty if limits are enforced."""
+        policy = throttling.policy_of(exchange.operation, exchange.request.method.upper())
+        now_us = self._clock.now_us
+        if self.enforces_limits:
+            empty = self._buckets.empty(policy, region, resource, now_us)
+            if empty is not None:
+                seconds, of_resource = empty
+                now = self._clock.calendar(now_us)
+                raise throttling.throttled(policy, now, seconds, of_resource=of_resource)
+        remaining = self._buckets.draw(policy, region, resource, now_us)
+        exchange.counted = {"x-ms-ratelimit-remaining-resource": remaining}
 
     # --- routes --------------------------------------------------------------------------------
 
@@ -112,9 +209,9 @@ class Arm:
             checked_group(segments[3])
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
         if len(rest) == 3 and (*rest,) == _VM_TYPE_SEGMENTS:
-            exchange.operation = "list_all"
             subscription = self._judged_scope(exchange)
             _only(method, "GET")
+            self._admit(exchange, "list_all", subscription)
             return self._list(exchange, subscription)
         if len(rest) >= 4 and (*rest[:3],) == (*_VM_TYPE_SEGMENTS[:2], "locations"):
             return self._route_location(exchange, method, segments[5:])
@@ -124,8 +221,8 @@ class Arm:
         self, exchange: Exchange, method: str, subscription: str, group: str, path: list[str]
     ) -> Answer:
         if not path:
-            exchange.operation = "list"
             _only(method, "GET")
+            self._admit(exchange, "list", subscription, group)
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
@@ -133,22 +230,21 @@ class Arm:
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
             if method == "PATCH":
-                exchange.operation = "update"
-                return self._patch(exchange, group, name, vm)
+                return self._patch(exchange, subscription, group, name, vm)
             if method == "DELETE":
-                exchange.operation = "delete"
+                self._admit(exchange, "delete", subscription, group, vm=vm)
                 return self._delete(exchange, vm)
-            exchange.operation = "get"
             _only(method, "GET")
+            self._admit(exchange, "get", subscription, group, vm=vm)
             return self._get(exchange, _existing(vm, group, name))
         action = path[1].lower()
         if len(path) == 2 and action == "instanceview":
-            exchange.operation = "instance_view"
             _only(method, "GET")
+            self._admit(exchange, "instance_view", subscription, group, vm=vm)
             return self._instance_view(exchange, _existing(vm, group, name))
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
-            exchange.operation = operation
+            self._admit(exchange, operation, subscription, group, vm=vm)
             vm = _existing(vm, group, name)
             _judge_flags(exchange, operation)
             return self._accepted(exchange, self._compute.act(vm, operation))
@@ -158,9 +254,9 @@ class Arm:
     def _route_location(self, exchange: Exchange, method: str, path: list[str]) -> Answer:
         location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
-            exchange.operation = "list_by_location"
             subscription = self._judged_scope(exchange)
             _only(method, "GET")
+            self._admit(exchange, "list_by_location", subscription)
             return self._list(exchange, subscription, belongs=lambda vm: vm.location == location)
         if what == "operations" and len(path) == 3:
             exchange.operation = "poll"
@@ -192,8 +288,10 @@ class Arm:
         name: str,
         vm: VirtualMachine | None,
     ) -> Answer:
-        exchange.operation = "create" if vm is None else "update"
-        body = body_of(exchange)
+        operation = exchange.operation = "create" if vm is None else "update"
+        value, text = read_json(exchange.request.body)
+        self._admit(exchange, operation, subscription, group, vm=vm, body=value)
+        body = checked(value, text)
         self._judge_etag(exchange, vm)
         if vm is None:
             record = self._compute.create(subscription, group, name, body)
@@ -201,10 +299,18 @@ class Arm:
         return self._accepted(exchange, self._compute.put(vm, body), shown="Updating")
 
     def _patch(
-        self, exchange: Exchange, group: str, name: str, vm: VirtualMachine | None
+        self,
+        exchange: Exchange,
+        subscription: str,
+        group: str,
+        name: str,
+        vm: VirtualMachine | None,
     ) -> Answer:
+        exchange.operation = "update"
+        value, text = read_json(exchange.request.body)
+        self._admit(exchange, "update", subscription, group, vm=vm, body=value)
         vm = _existing(vm, group, name)
-        body = body_of(exchange)
+        body = checked(value, text)
         self._judge_etag(exchange, vm)
         return self._accepted(exchange, self._compute.patch(vm, body), shown="Updating")
 
@@ -225,7 +331,11 @@ class Arm:
             instance_view_wanted="instanceview" in wanted,
             user_data_wanted="userdata" in wanted,
         )
-        return Answer(200, body, self._counted(throttling.LOW_COST_GET, vm))
+        return self._looked_at(exchange, body)
+
+    def _looked_at(self, exchange: Exchange, body: Json) -> Answer:
+        """Answer a GET with what is shown, or is injected to be shown instead."""
+        return Answer(200, self._struck.altered(body), exchange.counted)
 
     def _instance_view(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
         view = resources.instance_view(
@@ -234,7 +344,7 @@ class Arm:
             calendar=self._clock.calendar,
             api_version=exchange.api_version,
         )
-        return Answer(200, view, self._counted(throttling.LOW_COST_GET, vm))
+        return self._looked_at(exchange, view)
 
     def _list(
         self,
@@ -249,7 +359,7 @@ class Arm:
         scale_set = _scale_set_filter(exchange)
         found: Iterator[VirtualMachine] = (
             vm
-            for vm in self._compute.vms.listed(subscription, group, after=_skip_token(exchange))
+            for vm in self._compute.listed(subscription, group, after=_skip_token(exchange))
             if (belongs is None or belongs(vm))
             and (scale_set is None or _scale_set_of(vm) == scale_set)
         )
@@ -271,12 +381,7 @@ class Arm:
             body["nextLink"] = f"{exchange.base}{_path(exchange)}?" + "&".join(
                 f"{quote(key, safe='$')}={quote(value)}" for key, value in query.items()
             )
-        headers = {
-            "x-ms-ratelimit-remaining-resource": self._buckets.draw(
-                throttling.HIGH_COST_GET, subscription, subscription, self._clock.now_us
-            )
-        }
-        return Answer(200, body, headers)
+        return self._looked_at(exchange, body)
 
     def _poll(
         self, exchange: Exchange, subscription: str, location: str, operation_id: str
@@ -288,14 +393,8 @@ class Arm:
         if (vm.subscription_id, vm.location) != (subscription, location):
             raise arm_error("no-such-operation")
         exchange.vm_name = vm.name
-        headers = {
-            "x-ms-ratelimit-remaining-resource": self._buckets.draw(
-                throttling.GET_OPERATION,
-                f"{vm.subscription_id}/{vm.location}".lower(),
-                record.operation_id,
-                self._clock.now_us,
-            )
-        }
+        self._admit(exchange, "poll", subscription, vm=vm, record=record)
+        headers = dict(exchange.counted)
         if _flag(exchange, "monitor"):
             return self._monitor(exchange, record, headers)
         if record.ended_us is None:
@@ -322,7 +421,6 @@ class Arm:
     ) -> Answer:
         """Answer a request that began a long-running operation."""
         lro = _LRO[record.operation]
-        patch = exchange.request.method.upper() == "PATCH"
         headers = {
             "Azure-AsyncOperation": self._operation_url(exchange, record),
             "Azure-AsyncNotification": "Enabled",
@@ -331,8 +429,7 @@ class Arm:
             headers["Location"] = self._operation_url(exchange, record, monitor=True)
         if lro.retry_after is not None:
             headers["Retry-After"] = str(lro.retry_after)
-        policy = throttling.UPDATE if patch else lro.policy
-        headers |= self._counted(policy, record.vm)
+        headers |= exchange.counted
         body = None
         if shown is not None:
             body = self._vm_body(exchange, record.vm, provisioning_state=shown)
@@ -379,12 +476,6 @@ class Arm:
             f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
             f"{'&monitor=true' if monitor else ''}&api-version={exchange.api_version}"
         )
-
-    def _counted(self, policy: throttling.Policy, vm: VirtualMachine) -> dict[str, str]:
-        region = f"{vm.subscription_id}/{vm.location}".lower()
-        resource = vm.resource_id.lower()
-        remaining = self._buckets.draw(policy, region, resource, self._clock.now_us)
-        return {"x-ms-ratelimit-remaining-resource": remaining}
 
     def _note(
         self, exchange: Exchange, response: Response, error_code: str | None, now: _dt.datetime

@@ -31,7 +31,7 @@ class Call:
         method: the HTTP method.
         url: the whole URL.
         vm: the VM's name as the request has it, or ``None``.
-        status: the HTTP status of the answer.
+        status: the HTTP status of the answer; 0 where that was lost on its way.
         error_code: the answer's error code, or ``None``.
         at: the instant, aware UTC.
         sent: the request's body as it was sent.
@@ -61,7 +61,7 @@ class Call:
     def __str__(self) -> str:
         of = f" {self.vm}" if self.vm else ""
         why = f" {self.error_code}" if self.error_code else ""
-        return f"{self.at:%H:%M:%S} {self.operation}{of} -> {self.status}{why}"
+        return f"{self.at:%H:%M:%S} {self.operation}{of} -> {self.status or 'no answer'}{why}"
 
 
 class Calls(Sequence[Call]):

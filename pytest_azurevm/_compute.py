@@ -7,6 +7,7 @@ the clock changes anything. Nothing here knows HTTP. Every method is called with
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -14,10 +15,12 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm import _vm_model as models
+from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._clock import Clock
 from pytest_azurevm._errors import CANCELED, PREEMPTED, ArmError, arm_error
 from pytest_azurevm._lifecycle import (
     AgentReport,
+    Concurrency,
     Edition,
     Meeting,
     Operation,
@@ -28,7 +31,7 @@ from pytest_azurevm._lifecycle import (
 )
 from pytest_azurevm._records import (
     Change,
-    Failure,
+    Fate,
     OperationRecord,
     OperationStatus,
     Standing,
@@ -50,10 +53,10 @@ ACTIONS: Final[dict[Operation, str]] = {
 }
 
 
-Fate: TypeAlias = Callable[[VirtualMachine, Operation], Failure | None]
+FateOf: TypeAlias = Callable[[VirtualMachine, Operation], Fate | None]
 
 
-def _ends_well(_vm: VirtualMachine, _operation: Operation) -> Failure | None:
+def _as_in_the_table(_vm: VirtualMachine, _operation: Operation) -> Fate | None:
     return None
 
 
@@ -72,24 +75,35 @@ class _Plan(NamedTuple):
     judged: _Judged
     views_us: int  # over which its row's views are spread
     ends_us: int  # after so long
-    failure: Failure | None
+    fate: Fate | None
 
 
 class Compute:
     """All virtual machines and operations of all subscriptions."""
 
     def __init__(
-        self, clock: Clock, timing: Timing, edition: Edition, *, tenant_id: str, seed: int = 0
+        self,
+        clock: Clock,
+        timing: Timing,
+        edition: Edition,
+        *,
+        tenant_id: str,
+        seed: int = 0,
+        concurrency: Concurrency = "assumed",
     ) -> None:
         self.clock = clock
         self.timing = timing
         self.edition = edition
         self.tenant_id = tenant_id
-        self.fate: Fate = _ends_well  # asked once for each operation that is accepted
+        self.concurrency: Concurrency = concurrency
+        self.caller: object = None  # who asks: a thread, or a task
+        self.fate: FateOf = _as_in_the_table  # asked once for each operation that is accepted
         self._ids = random.Random(f"ids {seed}")  # noqa: S311  reproducible, not secret
         self._register = Register()
         self._operations: dict[str, OperationRecord] = {}
         self._deleted: list[VirtualMachine] = []
+        self._ghosts: list[VirtualMachine] = []  # deleted, and still in lists
+        self._reserved_nics: dict[str, tuple[str, int]] = {}  # for whom, and until when
         self._sequence = 0
 
     # --- looking -------------------------------------------------------------------------------
@@ -102,6 +116,34 @@ class Compute:
     def deleted(self) -> Iterator[VirtualMachine]:
         """Give every VM that is no more."""
         return iter(self._deleted)
+
+    def ghosts(self) -> list[VirtualMachine]:
+        """Give every VM that is no more, and that lists still show."""
+        now_us = self.clock.now_us
+        self._ghosts = [vm for vm in self._ghosts if now_us < (vm.listed_until_us or 0)]
+        return self._ghosts
+
+    def listed(
+        self, subscription_id: str, group: str, *, after: int = 0
+    ) -> Iterator[VirtualMachine]:
+        """Give what lists show: the VMs that exist, but for the lag of a cache that was injected.
+
+        In the order of creation, after the sequence *after*.
+        """
+        now_us = self.clock.now_us
+        there = (
+            vm
+            for vm in self._register.listed(subscription_id, group, after=after)
+            if vm.listed_from_us <= now_us
+        )
+        ghosts = [
+            vm
+            for vm in self.ghosts()
+            if vm.sequence > after
+            and (not subscription_id or vm.subscription_id == subscription_id)
+            and (not group or vm.resource_group.lower() == group.lower())
+        ]
+        return heapq.merge(there, ghosts, key=lambda vm: vm.sequence) if ghosts else there
 
     def find_operation(self, operation_id: str) -> OperationRecord | None:
         """Give the operation of that id."""
@@ -122,9 +164,23 @@ class Compute:
             ArmError: the body cannot be; nothing was created.
         """
         vm = self._new(subscription_id, group, name, body)
+        self._judge_leftovers(vm)
         plan = self._plan(vm, self._judge(vm, "create", frozenset({self._image_kind(vm)})))
         self._register.add(vm)
         return self._accept(vm, plan)
+
+    def _judge_leftovers(self, vm: VirtualMachine) -> None:
+        """Refuse what a machine that is gone still stands in the way of."""
+        now_us = self.clock.now_us
+        for nic in models.nics(vm.model):
+            owner, until_us = self._reserved_nics.get(nic.lower(), ("", 0))
+            if now_us < until_us and owner.lower() != vm.resource_id.lower():
+                raise arm_error("nic-reserved", vm=owner)
+        if any(ghost.resource_id.lower() == vm.resource_id.lower() for ghost in self.ghosts()):
+            # The PUT, or the GET after it, is answered 404 [seen Azure/azure-sdk-for-go#1828].
+            raise arm_error(
+                "no-such-vm", type="virtualMachines", name=vm.name, group=vm.resource_group
+            )
 
     def seed(
         self, subscription_id: str, group: str, name: str, body: Json, power: SettledState
@@ -199,6 +255,7 @@ class Compute:
             tenant_id=self.tenant_id,
         )
         operation = self._accept(vm, self._plan(vm, judged))
+        operation.model_before = vm.model
         # What GET returns from now on; what runs stays the effective model until the work is done.
         vm.model = model
         vm.version += 1
@@ -266,7 +323,9 @@ class Compute:
         """
         meeting = None
         if vm.operation is not None:
-            meeting = table.meet(vm.operation.operation, operation)
+            if self._at_the_same_instant(vm.operation, operation):
+                raise arm_error("concurrent-write")
+            meeting = table.meet(vm.operation.operation, operation, self.concurrency)
             if meeting == "deleting":
                 raise _refused(table.MARKED_FOR_DELETION, vm, operation)
             if meeting == "conflict":
@@ -279,6 +338,19 @@ class Compute:
         if row is None:
             raise _refused(_refusal(vm, operation), vm, operation)
         return _Judged(operation, kinds, row, meeting)
+
+    def _at_the_same_instant(self, older: OperationRecord, operation: Operation) -> bool:
+        """Whether two writes of a model meet that know nothing of each other [seen bosh#762].
+
+        One caller's requests follow each other, however little virtual time passes between them;
+        those of another thread or task, at the very same instant, are made at once.
+        """
+        return (
+            operation == "update"
+            and older.operation in ("create", "update")
+            and older.started_us == self.clock.now_us
+            and older.caller != self.caller
+        )
 
     def _plan(self, vm: VirtualMachine, judged: _Judged) -> _Plan:
         """Say how long the operation takes, and how it ends: the last that can raise anything."""
@@ -293,8 +365,25 @@ class Compute:
         views_us = ends_us = self.timing.duration_us(row, vm.name)
         if judged.operation == "create":
             ends_us += sum(self.timing.extension_us(vm.name) for _ in models.extensions(vm.model))
-        failure = self.fate(vm, judged.operation)
-        return _Plan(judged, views_us, min(ends_us, LONGEST_US), failure)
+        fate = self.fate(vm, judged.operation) or _beyond_repair(vm, row)
+        if fate is not None:
+            views_us, ends_us = self._fated(fate, row, views_us, ends_us)
+        return _Plan(judged, min(views_us, LONGEST_US), min(ends_us, LONGEST_US), fate)
+
+    def _fated(self, fate: Fate, row: Row, views_us: int, ends_us: int) -> tuple[int, int]:
+        """Say how long an operation of that fate takes, its views and altogether."""
+        longer_us = microseconds(fate.longer_s)
+        views_us = round(views_us * fate.factor) + longer_us
+        ends_us = round(ends_us * fate.factor) + longer_us
+        if fate.ends_after_s is not None:
+            ends_us = microseconds(fate.ends_after_s)
+        elif fate.usually_s is not None:
+            ends_us = self.timing.recorded_us(fate.usually_s)
+        # However early it ends: it has come as far as where it is held.
+        before = sum(shown.share for shown in row.shows[: table.held(row, fate.held_in)])
+        if before * views_us > ends_us:
+            views_us = int(ends_us / before)
+        return views_us, ends_us
 
     def _accept(self, vm: VirtualMachine, plan: _Plan) -> OperationRecord:
         """Begin an operation. Nothing can refuse it any more."""
@@ -306,7 +395,7 @@ class Compute:
             before = older.before  # on its way: it goes back to where it set out from
         else:
             before = _standing(table.resting(vm.power), vm.goal)
-        record = OperationRecord(self.new_id(), operation, vm, now_us, row, before)
+        record = OperationRecord(self.new_id(), operation, vm, now_us, row, before, self.caller)
         self._operations[record.operation_id] = record
         if older is not None and meeting == "follow":
             older.followers += (record,)
@@ -322,14 +411,28 @@ class Compute:
             self._forget_guest(vm)  # a power operation or a delete takes over
         if row.goal != table.SAME:
             vm.goal = row.goal
-        self._show_in_turn(record, row, plan.views_us)
-        record.due += (self.clock.at(end_us, partial(self._end, record, row, plan.failure)),)
+        fate = plan.fate
+        self._show_in_turn(record, row, plan.views_us, fate)
+        if fate is None or fate.ends != "InProgress":
+            record.due += (self.clock.at(end_us, partial(self._end, record, row, fate)),)
+        if fate is not None:
+            self._foresee(record, fate)
         return record
 
-    def _show_in_turn(self, record: OperationRecord, row: Row, span_us: int) -> None:
+    def _foresee(self, record: OperationRecord, fate: Fate) -> None:
+        """Put on the agenda, and note, what the operation's fate brings besides its end."""
+        vm, lag_us = record.vm, microseconds(fate.lists_lag_s)
+        if record.operation == "create" and lag_us:
+            vm.listed_from_us = self.clock.now_us + lag_us
+        record.ghost_us = lag_us if record.operation == "delete" else 0
+
+    def _show_in_turn(
+        self, record: OperationRecord, row: Row, span_us: int, fate: Fate | None
+    ) -> None:
         """Show the first view now, and put the others on the agenda."""
         share = 0.0
-        for position, shown in enumerate(row.shows):
+        as_far_as = len(row.shows) if fate is None else table.held(row, fate.held_in) + 1
+        for position, shown in enumerate(row.shows[:as_far_as]):
             if position == 0:
                 self._step(record, shown)
             else:
@@ -344,18 +447,76 @@ class Compute:
         if shown.power != table.SAME:
             record.reached = shown.power
 
-    def _end(self, record: OperationRecord, row: Row, failure: Failure | None) -> None:
-        vm = record.vm
-        if failure is not None:
-            error = (failure.code, failure.message)
-            short_of = self._cut_short(record)
-            power = short_of if failure.power == table.SAME else failure.power
-            self._close(record, "Failed", error)
-            self._provisioned(vm, "failed", error, power, f"{record.operation}: {failure.code}")
+    def _end(self, record: OperationRecord, row: Row, fate: Fate | None) -> None:
+        if fate is not None and fate.ends in ("Failed", "Canceled"):
+            self._end_badly(record, fate)
+        else:
+            self._end_well(record, row)
+
+    def _end_badly(self, record: OperationRecord, fate: Fate) -> None:
+        vm, error = record.vm, fate.error
+        short_of = self._cut_short(record)
+        power = short_of if fate.power == table.SAME else fate.power
+        if record.operation == "create":
+            vm.create_failed = True
+            self._make_disks(vm)  # a machine that is not to be keeps its disks, and its NIC [seen]
+        if fate.terminal:
+            vm.beyond_repair = error
+        self._close(record, fate.ends, error)
+        if fate.ends == "Canceled":
+            self._pushed_aside(record, fate)
             return
+        if fate.extension is not None:
+            self._install_extensions(vm, failed=fate.extension)
+            vm.effective_model = vm.model
+        if fate.comes_up_after_s is not None:
+            power = table.COMING_UP  # for longer than anybody waited for it
+        self._provisioned(vm, "failed", error, power, f"{record.operation}: {error[0]}")
+        if fate.extension is not None:
+            self._boot(vm)
+        self._afterwards(vm, fate, error)
+
+    def _afterwards(self, vm: VirtualMachine, fate: Fate, error: tuple[str, str]) -> None:
+        """Put on the agenda what becomes of a machine whose operation failed."""
+        now_us = self.clock.now_us
+        if fate.comes_up_after_s is not None:
+            due_us = now_us + microseconds(fate.comes_up_after_s)
+            self._guest_later(vm, due_us, partial(self._come_up, vm))
+        if fate.recovers_after_s is not None:
+            due_us = now_us + microseconds(fate.recovers_after_s)
+            self._guest_later(vm, due_us, partial(self._recover, vm, error))
+
+    def _pushed_aside(self, record: OperationRecord, fate: Fate) -> None:
+        """Somebody's newer operation is over at once: it leaves the machine Succeeded."""
+        vm = record.vm
+        if record.model_before is not None and not fate.keeps_change:
+            vm.model = record.model_before
+            vm.version += 1
+        power = vm.power if not _fixes_power(record) else record.before.power
+        if record.operation == "create":
+            power = vm.goal = table.AFTER_A_PREEMPTED_CREATE
+        vm.effective_model = vm.model
+        self._provisioned(vm, "succeeded", None, power, f"{record.operation}: {fate.error[0]}")
+
+    def _come_up(self, vm: VirtualMachine) -> None:
+        """The system is up at last; what failed stays failed [seen scylla-cluster-tests#15004]."""
+        self._show(vm, vm.provisioning, table.GUEST_RUNS_IN, "came up late")
+        self._boot(vm)
+
+    def _recover(self, vm: VirtualMachine, error: tuple[str, str]) -> None:
+        """The machine is well after all [doc "automatically transition to success"]."""
+        if vm.provisioning != "failed" or vm.failure != error:
+            return  # something else has happened to it since
+        vm.effective_model = vm.model
+        self._provisioned(vm, "succeeded", None, vm.power, f"recovered from {error[0]}")
+        if vm.power == table.GUEST_RUNS_IN:
+            self._boot(vm)
+
+    def _end_well(self, record: OperationRecord, row: Row) -> None:
+        vm = record.vm
         self._close(record, "Succeeded", None)
         if record.operation == "delete":
-            self._remove(vm)
+            self._remove(vm, ghost_us=record.ghost_us)
             return
         if not row.shows and vm.provisioning != "updating":
             return  # there was nothing to do, not even what a preempted update had left
@@ -441,20 +602,29 @@ class Compute:
         if vm.disks_made_us is None:
             vm.disks_made_us = self.clock.now_us
 
-    def _install_extensions(self, vm: VirtualMachine) -> None:
+    def _install_extensions(self, vm: VirtualMachine, *, failed: str | None = None) -> None:
         if models.extensions(vm.model):
             vm.model = {**vm.model, "resources": [
-                {**extension, "properties": {**extension["properties"],
-                                             "provisioningState": "Succeeded"}}
+                {**extension, "properties": {
+                    **extension["properties"],
+                    "provisioningState": "Failed" if extension["name"] == failed else "Succeeded",
+                }}
                 for extension in models.extensions(vm.model)
             ]}  # fmt: skip
 
-    def _remove(self, vm: VirtualMachine) -> None:
+    def _remove(self, vm: VirtualMachine, *, ghost_us: int = 0) -> None:
         self._forget_guest(vm)
         self._show(vm, "deleting", None, "delete: gone")
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
         self._deleted.append(vm)
+        if ghost_us:
+            vm.listed_until_us = self.clock.now_us + ghost_us
+            self._ghosts.append(vm)
+        if vm.create_failed:
+            for nic in models.nics(vm.model):
+                until_us = self.clock.now_us + table.NIC_RESERVED_US
+                self._reserved_nics[nic.lower()] = (vm.resource_id, until_us)
 
     # --- the guest -----------------------------------------------------------------------------
 
@@ -462,7 +632,7 @@ class Compute:
         """The system is up; its agent reports a little later."""
         if vm.agent == "absent":
             self._report(vm, table.AGENT_COMING_UP)
-        ready_us = self.clock.now_us + self.timing.agent_us(table.AGENT_READY_AFTER_S)
+        ready_us = self.clock.now_us + self.timing.recorded_us(table.AGENT_READY_AFTER_S)
         self._guest_later(vm, ready_us, partial(self._report, vm, "ready"))
 
     def _report(self, vm: VirtualMachine, agent: AgentReport) -> None:
@@ -491,6 +661,13 @@ class Compute:
 
     def _image_kind(self, vm: VirtualMachine) -> str:
         return "specialized" if models.is_specialized(vm.model) else models.os_type(vm.model)
+
+
+def _beyond_repair(vm: VirtualMachine, row: Row) -> Fate | None:
+    """Say what becomes of an operation that would set up a system which Azure has given up."""
+    if vm.beyond_repair is None or row.agent == table.SAME:
+        return None
+    return Fate(ends="Failed", error=vm.beyond_repair)
 
 
 _standing: Final = cache(Standing)  # there are but a few, and a great many operations

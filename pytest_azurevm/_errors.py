@@ -25,6 +25,9 @@ class ArmError(Exception):
         *,
         target: str | None = None,
         details: Sequence[Mapping[str, str]] = (),
+        inner: Mapping[str, str] | None = None,
+        additional_info: Sequence[Mapping[str, object]] = (),
+        headers: Mapping[str, str] | None = None,
         gateway: bool = False,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -33,6 +36,9 @@ class ArmError(Exception):
         self.message = message
         self.target = target
         self.details = tuple(details)
+        self.inner = inner
+        self.additional_info = tuple(additional_info)
+        self.headers = dict(headers or {})
         self.gateway = gateway
 
 
@@ -52,6 +58,9 @@ class ErrorRow:
 _ROWS: Final = (
     #         key                      HTTP  code                                   message                                                        gateway  source
     ErrorRow("no-such-vm",              404, "ResourceNotFound",                    "The Resource 'Microsoft.Compute/{type}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", True, "rec, n>200"),
+    ErrorRow("evicted",                 404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec azure-cli test_vm_simulate_eviction"),
+    ErrorRow("nic-reserved",            400, "NicReservedForAnotherVm",             "Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide another nic(s) or retry after 180 seconds. Reserved VM: {vm}", False, "seen cloudfoundry/bosh-azure-cpi-release#366"),
+    ErrorRow("concurrent-write",        409, "ConflictingConcurrentWriteNotAllowed", "The operation was interrupted by a conflicting concurrent write on the same entity. Please retry later.", True, "seen cloudfoundry/bosh-azure-cpi-release#762; that the front door answers is assumed"),
     ErrorRow("no-such-operation",       404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec for scale set instances; assumed here"),
     ErrorRow("bad-subscription",        400, "InvalidSubscriptionId",               "The provided subscription identifier '{subscription}' is malformed or invalid.", True, "seen hashicorp/terraform-provider-azurerm#25954"),
     ErrorRow("bad-group",               400, "InvalidResourceGroup",                "The provided resource group name '{group}' has these invalid characters: '{characters}'. The name can only be a letter, digit, '-', '.', '(', ')' or '_'.", True, "seen microsoft/microsoft-foundry-for-vscode#53"),

@@ -20,12 +20,21 @@ from pytest_azurevm._calls import Calls
 from pytest_azurevm._clock import Clock, FakeClosed, LeftRunning, PollerLeftRunningWarning
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
+from pytest_azurevm._failure import Failure
 from pytest_azurevm._fake_vm import FakeVM
 from pytest_azurevm._frozen import FrozenTime
 from pytest_azurevm._http import read_json
-from pytest_azurevm._lifecycle import EDITIONS, SETTLED, EditionName, SettledState
+from pytest_azurevm._lifecycle import (
+    CONCURRENCIES,
+    EDITIONS,
+    SETTLED,
+    Concurrency,
+    EditionName,
+    SettledState,
+)
 from pytest_azurevm._loops import Loops
 from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._rules import Injection, InjectionNeverStruck, Rules
 from pytest_azurevm._timing import Profile, Timing
 from pytest_azurevm._vm_form import Json, checked
 
@@ -75,6 +84,12 @@ class FakeCompute:
         jitter: how far durations scatter about their figures: sigma of a log-normal factor, 0 for
             not at all, 3 at most.
         subscription_id: the default subscription, a UUID.
+        concurrency: what becomes of two operations that meet on one machine where Azure's answer is
+            not known: ``"assumed"``, as the lifecycle table assumes; ``"preempt"``, the newer one
+            wins; ``"refuse"``, it is refused with 409. Pairs that are known stay as they are.
+        throttling: whether Azure's rate limits are enforced, in virtual time; they are always
+            counted. It can be set later, too.
+        strict: whether leaving the fake is an error while an injected failure has never struck.
         sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
             virtual too; ``"real"`` leaves them alone.
 
@@ -95,11 +110,21 @@ class FakeCompute:
         jitter: float = 0.0,
         subscription_id: str = SUBSCRIPTION_ID,
         sleep: Sleeps = "virtual",
+        concurrency: Concurrency = "assumed",
+        throttling: bool = False,
+        strict: bool = True,
     ) -> None:
         if edition not in EDITIONS:
             raise ValueError(f"edition {edition!r} is not one of {', '.join(EDITIONS)}")
         if not isinstance(autojump, bool):
             raise TypeError(f"autojump must be True or False, not {autojump!r}")
+        for name, flag in (("throttling", throttling), ("strict", strict)):
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name} must be True or False, not {flag!r}")
+        if concurrency not in CONCURRENCIES:
+            raise ValueError(
+                f"concurrency {concurrency!r} is not one of {', '.join(CONCURRENCIES)}"
+            )
         if sleep not in _SLEEPS:
             raise ValueError(f"sleep {sleep!r} is not one of {', '.join(_SLEEPS)}")
         if isinstance(seed, bool) or not isinstance(seed, int):
@@ -110,6 +135,7 @@ class FakeCompute:
         self.edition: EditionName = edition
         self._autojump, self._start, self._seed = autojump, start, seed
         self._profile, self._jitter, self._sleep = timing, jitter, sleep
+        self._concurrency, self._throttling, self._strict = concurrency, throttling, strict
         self._frozen = FrozenTime()
         self._client: Any = None
         self._aio_client: Any = None
@@ -127,8 +153,11 @@ class FakeCompute:
             EDITIONS[self.edition],
             tenant_id=self.tenant_id,
             seed=self._seed,
+            concurrency=self._concurrency,
         )
-        self._arm = Arm(self._compute)
+        self._rules = Rules(seed=self._seed, strict=self._strict)
+        self._arm = Arm(self._compute, self._rules)
+        self._arm.enforces_limits = self._throttling
 
     # --- being active --------------------------------------------------------------------------
 
@@ -162,6 +191,8 @@ class FakeCompute:
     ) -> None:
         try:
             self.close()
+            if error is None:
+                self.check_injections()
         except Exception:
             if error is None:  # else that one is what the test is about
                 raise
@@ -271,6 +302,87 @@ class FakeCompute:
                 "`with FakeCompute() as fake:` or a test that takes the fake_compute fixture."
             )
         return self._arm
+
+    # --- failures ------------------------------------------------------------------------------
+
+    @property
+    def throttling(self) -> bool:
+        """Whether Azure's rate limits are enforced: an empty bucket refuses with 429."""
+        return self._arm.enforces_limits
+
+    @throttling.setter
+    def throttling(self, enforced: bool) -> None:
+        if not isinstance(enforced, bool):
+            raise TypeError(f"throttling must be True or False, not {enforced!r}")
+        self._throttling = self._arm.enforces_limits = enforced
+
+    def inject(
+        self,
+        failure: Failure,
+        *,
+        on: str | None = None,
+        vm: str = "*",
+        resource_group: str = "*",
+        location: str = "*",
+        size: str = "*",
+        times: int | None = 1,
+        after: int = 0,
+        probability: float = 1.0,
+    ) -> Injection:
+        """Declare a failure: from now on it strikes the requests that meet the condition.
+
+        Of several failures that meet one request, the one that was declared first has it. Those
+        that only delay an operation, or change what is shown, leave it to the next as well.
+
+        Args:
+            failure: what happens, such as ``failures.AllocationFailed()``.
+            on: the operation: the SDK's method without ``begin_`` (``create`` is the PUT of a VM
+                that is absent, ``update`` that of one that is there, and PATCH), ``poll`` for looks
+                at a long-running operation, or an fnmatch pattern of these. By default the usual
+                one of the failure.
+            vm: an fnmatch pattern of the machine's name, in any case, like those that follow.
+            resource_group: of the group's name.
+            location: of the region, as Azure spells it.
+            size: of the machine's size, the new one where a request changes it.
+            times: how often it strikes; ``None``: as often as it can.
+            after: how many requests that meet the condition pass first.
+            probability: the chance with which it strikes each of the others, by the fake's seed.
+
+        Returns:
+            The rule in force: it counts its ``hits``, and can be taken back by ``remove()`` or, as
+            a context manager, at the end of its block.
+
+        Raises:
+            TypeError: an argument is not of its kind.
+            ValueError: there is no such operation, the failure does not fit it, or a number cannot
+                be.
+        """
+        injection = Injection(
+            self._rules,
+            failure,
+            on=on,
+            vm=vm,
+            resource_group=resource_group,
+            location=location,
+            size=size,
+            times=times,
+            after=after,
+            probability=probability,
+        )
+        self._clock.sync()
+        with self._clock.lock:
+            self._rules.add(injection)
+        return injection
+
+    def check_injections(self) -> None:
+        """See that every injected failure has struck. A strict fake does so at its end.
+
+        Raises:
+            InjectionNeverStruck: one never did; the message says what it waited for.
+        """
+        missed = self._rules.never_struck() if self._strict else ()
+        if missed:
+            raise InjectionNeverStruck("\n\n".join(rule.account() for rule in missed))
 
     # --- virtual machines ----------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._vm_form import Json, checked
+from pytest_azurevm._vm_form import Json
 
 _BODY_LIMIT: Final = 4 * 1024 * 1024
 _DEPTH_LIMIT: Final = (
@@ -40,6 +40,7 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    caller: object = None  # which thread or task asks: its requests follow each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,17 @@ class Response:
     status: int
     headers: dict[str, str]
     body: bytes = b""
+
+
+NO_RESPONSE: Final = Response(0, {})
+
+
+class AnswerLost(Exception):
+    """No answer reaches the client: the connection is reset, or it comes too late."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
 
 
 @dataclass(slots=True)
@@ -63,6 +75,7 @@ class Exchange:
     api_version: str = ""
     operation: str = "other"
     vm_name: str | None = None
+    counted: dict[str, str] = field(default_factory=dict)  # the header that says what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +157,21 @@ def _parse_reason(error: json.JSONDecodeError) -> str:
 
 
 def error_answer(error: ArmError) -> Answer:
-    """Give the answer that carries *error*: details first, if there are any [rec]."""
+    """Give the answer that carries *error*: details first, if there are any [rec].
+
+    The front door names the target before the message, the compute provider after it [seen].
+    """
     inner: Json = {"details": list(error.details)} if error.details else {}
-    inner |= {"code": error.code, "message": error.message}
-    if error.target is not None:
-        inner["target"] = error.target
-    return Answer(error.status, {"error": inner}, gateway=error.gateway)
+    if error.inner is not None:
+        inner["innererror"] = dict(error.inner)
+    target = {} if error.target is None else {"target": error.target}
+    if error.gateway:
+        inner |= {"code": error.code, **target, "message": error.message}
+    else:
+        inner |= {"code": error.code, "message": error.message, **target}
+    if error.additional_info:
+        inner["additionalInfo"] = list(error.additional_info)
+    return Answer(error.status, {"error": inner}, error.headers, gateway=error.gateway)
 
 
 @lru_cache(maxsize=64)
@@ -195,14 +217,27 @@ def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
     return Response(answer.status, headers, body)
 
 
-def body_of(exchange: Exchange) -> Json:
-    """Read and judge the body of a request that writes a VM.
+UNANSWERED: Final = ("reset", "timeout")
+_PAGE: Final = (
+    b"<!DOCTYPE html>\r\n<html>\r\n    <head>\r\n        <title>Runtime Error</title>\r\n"
+    b"    </head>\r\n    <body>\r\n        <h1>Server Error in '/' Application.</h1>\r\n"
+    b"    </body>\r\n</html>\r\n"
+)
 
-    Raises:
-        ArmError: it is too large, no JSON, or not of a VM's form.
+
+def garbled(response: Response, how: str) -> Response:
+    """Give what is left of *response* on its way: half of it, nothing, or a web server's page.
+
+    The page's form is that of one that was seen in the place of an operation's document
+    [seen Azure/azure-sdk-for-python#1431].
     """
-    body, text = read_json(exchange.request.body)
-    return checked(body, text)
+    garbling = {"truncated": response.body[: len(response.body) // 2], "empty": b"", "html": _PAGE}
+    if how not in garbling:
+        return response
+    headers = {**response.headers, "Content-Length": str(len(garbling[how]))}
+    if how == "html":
+        headers["Content-Type"] = "text/html; charset=utf-8"
+    return Response(response.status, headers, garbling[how])
 
 
 def read_json(raw: bytes) -> tuple[Any, str]:

@@ -32,16 +32,36 @@ class Standing(NamedTuple):
     goal: PowerState
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How an accepted operation ends, other than well. It leaves the VM in *power*.
+# Of a row's views, the one that lasts until the operation ends: the first, the last, or the one in
+# which the machine shows this provisioning state.
+Held: TypeAlias = Literal["first", "last"] | Provisioning
 
-    ``SAME`` is where the VM rests when an operation is cut short: see ``_compute``.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """How an accepted operation goes, where that is not as the table says.
+
+    It passes through the views of its row as far as *held_in*, and there it stays until it ends.
     """
 
-    code: str
-    message: str
+    ends: OperationStatus = "Succeeded"  # "InProgress": it never ends
+    error: tuple[str, str] = ("", "")  # code and message
+    ends_after_s: float | None = None  # so long after it was accepted, whatever the profile
+    usually_s: float | None = None  # the same, but of no length where nothing has any
+    factor: float = 1.0  # on its seconds
+    longer_s: float = 0.0
+    held_in: Held = "last"
+    # In which it leaves the machine. ``SAME`` is where that rests when an operation is cut short.
     power: PowerState | table.Same | None = table.SAME
+    keeps_change: bool = True  # what an update wrote stays written
+    terminal: bool = False  # nothing but a delete helps
+    extension: str | None = None  # the one that failed; the machine's own system is up
+    recovers_after_s: float | None = None  # so long after it failed
+    comes_up_after_s: float | None = None  # the system; the operation stays failed
+    evicted_after_s: float | None = None  # from its hardware: after its end, or *during* it
+    evicted_during: bool = False
+    eviction_policy: str | None = None  # if not the machine's own
+    lists_lag_s: float = 0.0  # lists learn of it so much later
 
 
 @dataclass(slots=True, eq=False)
@@ -54,12 +74,15 @@ class OperationRecord:
     started_us: int
     row: Row | None  # of the table; none for what only follows another, or goes on beside it
     before: Standing  # what a cancel goes back to
+    caller: object  # who asked for it
     reached: PowerState | None = None  # the power state that it showed last
     ended_us: int | None = None
     status: OperationStatus = "InProgress"
     error: tuple[str, str] | None = None
     polled: bool = False  # a client has looked at it once
     due: tuple[Entry, ...] = ()
+    model_before: Json | None = None  # what an update wrote over
+    ghost_us: int = 0  # for how long lists go on showing a machine that it deleted
     followers: tuple[OperationRecord, ...] = ()
 
 
@@ -89,6 +112,10 @@ class VirtualMachine:
     history: list[Change] = field(default_factory=list)
     version: int = 1
     deleted_us: int | None = None
+    listed_from_us: int = 0
+    listed_until_us: int | None = None  # of one that was deleted
+    beyond_repair: tuple[str, str] | None = None  # Azure has given it up: the error
+    create_failed: bool = False
 
     @property
     def resource_id(self) -> str:

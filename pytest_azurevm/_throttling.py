@@ -2,13 +2,18 @@
 
 Each policy has a bucket for the subscription and region, and (writes and cheap reads) one for each
 VM; both fill up steadily [doc "Throttling limits for Virtual Machines"; rec, the same numbers in
-``x-ms-ratelimit-remaining-resource``]. Here they are only counted, not enforced.
+``x-ms-ratelimit-remaining-resource``]. They are always counted; whether an empty one refuses a
+request is the fake's ``throttling``.
 """
 
 from __future__ import annotations
 
+import datetime as _dt
+import json
 from dataclasses import dataclass
 from typing import Final
+
+from pytest_azurevm._errors import ArmError
 
 _MINUTE_US: Final = 60_000_000
 
@@ -33,6 +38,69 @@ HIGH_COST_GET: Final = Policy("HighCostGet", (900, 300), None)
 # The resource is the operation that is polled, and its part comes first [rec].
 GET_OPERATION: Final = Policy("GetOperation", (15_000, 5_000), (45, 15), resource_first=True)
 
+# What each operation is counted under [rec; doc]. A PATCH is an update of the model, and is counted
+# under the other policy: see ``policy_of``.
+POLICIES: Final[dict[str, Policy]] = {
+    "create": PUT,
+    "update": PUT,
+    "delete": DELETE,
+    "deallocate": DELETE,
+    "simulate_eviction": DELETE,
+    **dict.fromkeys(
+        (
+            "start", "power_off", "restart", "redeploy", "reapply", "reimage", "generalize",
+            "extension_create", "extension_update", "extension_delete",
+        ),
+        UPDATE,
+    ),
+    **dict.fromkeys(("get", "instance_view", "extension_get", "extension_list"), LOW_COST_GET),
+    **dict.fromkeys(("list", "list_all", "list_by_location"), HIGH_COST_GET),
+    "poll": GET_OPERATION,
+}  # fmt: skip
+
+
+def policy_of(operation: str, method: str) -> Policy:
+    """Give the policy that a request is counted under."""
+    return UPDATE if method == "PATCH" else POLICIES[operation]
+
+
+def throttled(
+    policy: Policy, now: _dt.datetime, retry_after: int, *, of_resource: bool = False
+) -> ArmError:
+    """Give the refusal of a request that found a bucket of *policy* empty [doc; seen].
+
+    Since 2023 the buckets are named as here [rec, headers]; that the detail goes by the same name
+    is assumed.
+    """
+    part = "Resource" if of_resource else "SubscriptionMaximum"
+    holds, _ = (policy.resource or policy.subscription) if of_resource else policy.subscription
+    group = f"{policy.name}{part}"
+    detail = {
+        "operationGroup": group,
+        "startTime": now.isoformat(),
+        "endTime": (now + _dt.timedelta(seconds=retry_after)).isoformat(),
+        "allowedRequestCount": holds,
+        "measuredRequestCount": holds + 1,
+    }
+    return ArmError(
+        429,
+        "OperationNotAllowed",
+        "The server rejected the request because too many requests have been received for this "
+        "subscription.",
+        details=[
+            {
+                "code": "TooManyRequests",
+                "target": group,
+                "message": json.dumps(detail, separators=(",", ":")),
+            }
+        ],
+        inner={"internalErrorCode": "TooManyRequestsReceived"},
+        headers={
+            "Retry-After": str(retry_after),
+            "x-ms-ratelimit-remaining-resource": f"Microsoft.Compute/{group};0",
+        },
+    )
+
 
 class Buckets:
     """Every bucket that was drawn from."""
@@ -41,7 +109,13 @@ class Buckets:
         # Levels in tokens times a minute's microseconds, so that refilling is exact.
         self._levels: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def draw(self, policy: Policy, subscription: str, resource: str, now_us: int) -> str:
+    def draw(
+        self,
+        policy: Policy,
+        subscription: str,
+        resource: str,
+        now_us: int,
+    ) -> str:
         """Take a token from each bucket of *policy*, and give the header that counts them."""
         left = self._take(policy.name, subscription, policy.subscription, now_us)
         parts = [f"Microsoft.Compute/{policy.name}SubscriptionMaximum;{left}"]
@@ -51,11 +125,30 @@ class Buckets:
             parts.insert(0 if policy.resource_first else 1, part)
         return ",".join(parts)
 
-    def _take(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
+    def empty(
+        self, policy: Policy, subscription: str, resource: str, now_us: int
+    ) -> tuple[int, bool] | None:
+        """Say which bucket of *policy* is empty: whole seconds until it is not, whether the VM's.
+
+        ``None``: neither is.
+        """
+        waits = [(self._wait_us(policy.name, subscription, policy.subscription, now_us), False)]
+        if policy.resource is not None:
+            waits.append((self._wait_us(policy.name, resource, policy.resource, now_us), True))
+        longest_us, of_resource = max(waits)
+        return (-(-longest_us // 1_000_000), of_resource) if longest_us else None
+
+    def _level(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
         holds, gains = size
         full = holds * _MINUTE_US
         level, at_us = self._levels.get((name, key), (full, now_us))
-        level = min(full, level + gains * (now_us - at_us))
-        level = max(0, level - _MINUTE_US)
+        return min(full, level + gains * (now_us - at_us))
+
+    def _wait_us(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
+        missing = _MINUTE_US - self._level(name, key, size, now_us)
+        return -(-missing // size[1]) if missing > 0 else 0
+
+    def _take(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
+        level = max(0, self._level(name, key, size, now_us) - _MINUTE_US)
         self._levels[name, key] = (level, now_us)
         return level // _MINUTE_US

@@ -96,8 +96,8 @@ class Timing:
         """Give the duration of one extension's installation, in microseconds."""
         return self._draw_us("extension", _lifecycle.EXTENSION_SECONDS, vm_name)
 
-    def agent_us(self, seconds: float) -> int:
-        """Give the time that the guest agent takes, which ``instant`` makes none."""
+    def recorded_us(self, seconds: float) -> int:
+        """Give a time that Azure was seen to take, which ``instant`` makes none."""
         return 0 if self.profile == "instant" else microseconds(seconds)
 
     def _draw_us(self, operation: str, recorded: tuple[float, float], vm_name: str) -> int:

@@ -7,13 +7,16 @@ what it finds in production.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterable
 from http.client import responses as reasons
+from threading import get_ident
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import requests
+from azure.core import exceptions
 from azure.core.credentials import AccessToken
 from azure.core.pipeline.transport import (
     AsyncHttpTransport,
@@ -27,7 +30,7 @@ from azure.core.rest._requests_basic import RestRequestsTransportResponse
 
 from pytest_azurevm._arm import Arm
 from pytest_azurevm._clock import Clock
-from pytest_azurevm._http import Request, Response
+from pytest_azurevm._http import AnswerLost, Request, Response
 from pytest_azurevm._loops import Loops
 
 _BLOCK_SIZE = 4096
@@ -54,11 +57,15 @@ class Link:
         """The event loops that sleep on it."""
         return self._loops()
 
-    def answer(self, request: Any) -> tuple[Any, Response]:
-        """Answer an azure-core request, of either of its two kinds."""
-        response = self._arm().handle(
-            Request(request.method, request.url, request.headers, _body_of(request))
-        )
+    def answer(self, request: Any, caller: object) -> tuple[Any, Response]:
+        """Answer an azure-core request, of either of its two kinds, that *caller* makes."""
+        try:
+            response = self._arm().handle(
+                Request(request.method, request.url, request.headers, _body_of(request), caller)
+            )
+        except AnswerLost as lost:
+            kind, message = _LOST[lost.how]
+            raise kind(message) from None
         found = requests.Response()
         found.status_code = response.status
         found.headers.update(response.headers)
@@ -67,6 +74,17 @@ class Link:
         found._content = response.body  # noqa: SLF001  requests has no other way in
         found._content_consumed = True  # noqa: SLF001
         return found, response
+
+
+# What azure-core's own transports make of these; the second has a name of its own since 1.33.
+_RESET: Final = "('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))"
+_LOST: Final = {
+    "reset": (exceptions.ServiceResponseError, _RESET),
+    "timeout": (
+        getattr(exceptions, "ServiceResponseTimeoutError", exceptions.ServiceResponseError),
+        "Read timed out. (read timeout=300)",
+    ),
+}
 
 
 class FakeTransport(HttpTransport[Any, Any]):
@@ -86,7 +104,7 @@ class FakeTransport(HttpTransport[Any, Any]):
 
     def send(self, request: Any, **_kwargs: Any) -> Any:
         """Answer *request* in-process."""
-        found, response = self.azurevm_link.answer(request)
+        found, response = self.azurevm_link.answer(request, get_ident())
         if not isinstance(request, RestHttpRequest):
             return RequestsTransportResponse(request, found, _BLOCK_SIZE)
         answer = RestRequestsTransportResponse(  # type: ignore[no-untyped-call]
@@ -117,7 +135,7 @@ class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
 
     async def send(self, request: Any, **_kwargs: Any) -> Any:
         """Answer *request* in-process."""
-        found, response = self.azurevm_link.answer(request)
+        found, response = self.azurevm_link.answer(request, _current_task())
         if not isinstance(request, RestHttpRequest):
             return AsyncioRequestsTransportResponse(request, found, _BLOCK_SIZE)
         answer = RestAsyncioRequestsTransportResponse(  # type: ignore[no-untyped-call]
@@ -155,6 +173,14 @@ class AsyncFakeCredential:
 
     async def __aexit__(self, *_args: object) -> None:
         await self.close()
+
+
+def _current_task() -> object:
+    """Tell asyncio's tasks apart, or (under another loop, such as trio's) threads."""
+    try:
+        return id(asyncio.current_task())
+    except RuntimeError:
+        return get_ident()
 
 
 def _polls(caller: FrameType) -> bool:

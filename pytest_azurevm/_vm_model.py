@@ -87,6 +87,12 @@ def extensions(model: Json) -> list[Json]:
     return found
 
 
+def nics(model: Json) -> list[str]:
+    """Give the resource IDs of the VM's network interfaces."""
+    interfaces = model["properties"].get("networkProfile", {}).get("networkInterfaces") or []
+    return [interface["id"] for interface in interfaces if interface.get("id")]
+
+
 def disks(model: Json) -> Iterator[Json]:
     """Give the OS disk, then the data disks."""
     return _vm_disks.disks(model["properties"]["storageProfile"])

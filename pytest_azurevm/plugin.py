@@ -35,8 +35,18 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "jitter": (float, "how far durations scatter about their figures: 0 for not at all, 3 at most"),
     "sleep": (str, "whether time.sleep and asyncio's timers are virtual too: virtual or real"),
     "subscription_id": (str, "the default subscription: a UUID"),
+    "concurrency": (
+        str,
+        "what is taken where Azure's answer is not known: assumed, preempt or refuse",
+    ),
+    "throttling": (_yes_or_no, "whether Azure's rate limits are enforced: true or false"),
+    "strict": (
+        _yes_or_no,
+        "whether an injected failure that never struck is an error: true or false",
+    ),
 }
 _FAKE = pytest.StashKey["FakeCompute"]()
+_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,8 +86,12 @@ def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
     """
     fake = _new_fake(request.node)
     request.node.stash[_FAKE] = fake
-    with fake:
-        yield fake
+    try:
+        yield fake.__enter__()
+    finally:
+        fake.close()
+    if not request.node.stash.get(_FAILED, False):  # else that is what the report is about
+        fake.check_injections()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,6 +148,7 @@ def pytest_runtest_makereport(
     """Add to a failing test's report what the fake looks like, and what it was asked last."""
     report = yield
     fake = item.stash.get(_FAKE, None)
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
     if fake is not None and report.failed and call.when == "call":
         try:
             account = fake._account()  # noqa: SLF001  its other half

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_azurevm import Bill, Charge, FakeCompute
 from pytest_azurevm import _lifecycle as table
-from pytest_azurevm._records import Failure
+from pytest_azurevm._records import Fate
 from tests.builders import EXTENSION, GROUP, begin, begin_put, changed, linux_vm
 
 START = _dt.datetime(2026, 1, 1, tzinfo=_dt.timezone.utc)
@@ -182,7 +182,9 @@ def test_os_provisioning_is_billed_as_running(edition, expected):
 
 def test_a_failed_os_provisioning_goes_on_costing(either):
     """A VM whose OS failed to install in time is billed as it runs."""
-    either._compute.fate = lambda vm, operation: Failure("OSProvisioningTimedOut", "Too slow.")
+    either._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("OSProvisioningTimedOut", "Too slow.")
+    )
     begin_put(either, "web-1", linux_vm())
     either.clock.advance(80)
     before = either.bill
@@ -196,7 +198,9 @@ def test_a_failed_os_provisioning_goes_on_costing(either):
 
 def test_a_failed_allocation_costs_its_disks_alone(either):
     """A VM that never was allocated is not billed, but for the disks that were made."""
-    either._compute.fate = lambda vm, operation: Failure("AllocationFailed", "None.", power=None)
+    either._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("AllocationFailed", "None."), power=None
+    )
     begin_put(either, "web-1", linux_vm())
     either.clock.advance(80)
     before = either.bill

@@ -9,7 +9,7 @@ import datetime as _dt
 import pytest
 
 from pytest_azurevm import FakeCompute
-from pytest_azurevm._records import Failure
+from pytest_azurevm._records import Fate
 from tests.builders import EXTENSION, GROUP, begin, begin_put, changed, linux_vm, polled, shown
 
 START = _dt.datetime(2026, 1, 1, tzinfo=_dt.timezone.utc)
@@ -78,8 +78,8 @@ def cancel(fake):
 
 def fail(fake):
     """Let web-1 fail to be allocated at a start, which takes 24 seconds."""
-    fake._compute.fate = lambda vm, operation: Failure(
-        "AllocationFailed", NO_CAPACITY, power="deallocated"
+    fake._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("AllocationFailed", NO_CAPACITY), power="deallocated"
     )
     operate(fake, "start", "deallocated", seconds=25)
 
@@ -291,7 +291,9 @@ def test_extensions_keep_os_provisioning_complete_in_view(either):
 
 def test_a_failed_os_provisioning_goes_on_running(either):
     """When the OS fails to install in time the VM is failed, and still runs."""
-    either._compute.fate = lambda vm, operation: Failure("OSProvisioningTimedOut", "Too slow.")
+    either._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("OSProvisioningTimedOut", "Too slow.")
+    )
     create(either, 80)
     code = {"document": "ProvisioningState/failed",
             "wire": "ProvisioningState/failed/OSProvisioningTimedOut"}[either.edition]  # fmt: skip
@@ -303,7 +305,9 @@ def test_a_failed_os_provisioning_goes_on_running(either):
 def test_a_failed_update_leaves_the_effective_model(either):
     """After a failed update GET gives the latest model, while the original one goes on running."""
     either.add_vm("web-1", resource_group=GROUP, parameters={"tags": {"color": "blue"}})
-    either._compute.fate = lambda vm, operation: Failure("InternalExecutionError", "Sorry.")
+    either._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("InternalExecutionError", "Sorry.")
+    )
     poller = either.client.virtual_machines.begin_update(
         GROUP, "web-1", b'{"tags": {"color": "red"}}'
     )

@@ -20,14 +20,15 @@ LAYERS = (
     ("plugin", "__init__"),
     ("_fake",),
     ("_fake_vm", "_transport", "_pollers"),
-    ("_arm",),
-    ("_http", "_resources", "_billing", "_throttling", "_calls", "_api_versions"),
+    ("_arm", "failures"),
+    ("_failures_accepted", "_failures_on_the_way", "_failures_refused", "_rules"),
+    ("_failure", "_http", "_resources", "_billing", "_calls", "_api_versions"),
     ("_compute",),
     ("_register",),
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_loops", "_frozen", "_sleeping"),
     ("_vm_disks",),
-    ("_clock", "_vm_form"),
+    ("_clock", "_vm_form", "_throttling"),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime"),
 )
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
@@ -89,7 +90,7 @@ def test_nobody_reads_the_real_clock_or_draws_unseeded(module):
     assert "datetime.now" not in text
     assert "utcnow" not in text
     assert "random.random(" not in text
-    assert module in ("_compute", "_timing") or "random" not in imports(module)
+    assert module in ("_compute", "_rules", "_timing") or "random" not in imports(module)
 
 
 @pytest.mark.parametrize("module", sorted(set(RANK) - {"_lifecycle"}))

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._compute import ACTIONS
-from pytest_azurevm._records import Failure
+from pytest_azurevm._records import Fate
 from tests.builders import GROUP, begin, begin_put, codes, linux_vm, polled, refusal
 
 OPERATIONS = get_args(table.Operation)
@@ -429,7 +429,9 @@ def test_the_agent_reports_after_a_canceled_deallocate(fake):
 def test_a_failed_start_leaves_the_vm_where_it_was(fake):
     """A start that fails leaves the VM in the power state that it had, set to run."""
     vm = settled(fake, "deallocated")
-    fake._compute.fate = lambda vm, operation: Failure("AllocationFailed", "No capacity.")
+    fake._compute.fate = lambda vm, operation: Fate(
+        ends="Failed", error=("AllocationFailed", "No capacity.")
+    )
     begin(fake, "start", "web-1")
     fake.clock.advance(minutes=1)
 

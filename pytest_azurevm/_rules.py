@@ -1,0 +1,295 @@
+"""Rules: which requests a failure strikes, how often, and what became of that.
+
+A rule is a condition, a failure, a window and a count. Every request is shown to the rules once, at
+the door, in the order in which they were declared; the first whose failure ends the call has it,
+and later ones do not see that call. What only delays, or changes what is shown, leaves it to them.
+A rule counts as struck when its failure has really happened: not if Azure refused the request for a
+reason of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import Final
+
+from pytest_azurevm._errors import ArmError
+from pytest_azurevm._failure import BOTH, EVERY, Failure, Lost, Situation, fitting
+from pytest_azurevm._records import Fate
+from pytest_azurevm._vm_form import Json
+
+_NEAREST: Final = 3  # requests that a message about a rule names
+_NOT_SERVED: Final = ("capture", "run_command")
+
+
+class InjectionNeverStruck(AssertionError):
+    """A test ended, and a failure that it had injected never happened."""
+
+
+class Injection(AbstractContextManager["Injection"]):
+    """A rule in force. ``fake.inject`` gives it; as a context manager it ends with its block.
+
+    Attributes:
+        failure: what it lets happen.
+        on: the operations, as they were written.
+        vm, resource_group, location, size: the fnmatch patterns of its condition.
+        times: how often it strikes at most; ``None`` for as often as it can.
+        after: how many requests that meet the condition it lets pass first.
+        probability: the chance with which it strikes each of the others.
+        hits: how often it has struck.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        failure: Failure,
+        *,
+        on: str | None,
+        vm: str,
+        resource_group: str,
+        location: str,
+        size: str,
+        times: int | None,
+        after: int,
+        probability: float,
+    ) -> None:
+        if not isinstance(failure, Failure):
+            what = failure.__name__ if isinstance(failure, type) else repr(failure)
+            raise TypeError(
+                f"inject takes a failure such as failures.AllocationFailed(), not {what}"
+                + ("; call it" if isinstance(failure, type) else "")
+            )
+        if times is not None:
+            _check_count("times", times, least=1)
+        _check_count("after", after, least=0)
+        if isinstance(probability, bool) or not isinstance(probability, int | float):
+            raise TypeError(f"probability must be a number, not {probability!r}")
+        if not 0 < probability <= 1:
+            raise ValueError(f"probability must be more than 0, and 1 at most, not {probability!r}")
+        for name, pattern in (("vm", vm), ("resource_group", resource_group),
+                              ("location", location), ("size", size)):  # fmt: skip
+            if not isinstance(pattern, str) or not pattern:
+                raise TypeError(f"{name} must be a pattern such as 'web-*', not {pattern!r}")
+        self.failure = failure
+        self.operations = _checked_operations(failure, on)
+        self.on = failure.usually if on is None else on
+        self.vm, self.resource_group, self.location, self.size = vm, resource_group, location, size
+        self.times, self.after, self.probability = times, after, float(probability)
+        self.hits = 0
+        self._rules = rules
+        self._met = 0  # requests that met the condition
+        self._nearest: list[tuple[int, str]] = []
+
+    @property
+    def remaining(self) -> int | None:
+        """How often it may still strike; ``None``: without end."""
+        return None if self.times is None else self.times - self.hits
+
+    def remove(self) -> None:
+        """Take the rule back. Nothing is asked any more of one that never struck."""
+        self._rules.remove(self)
+
+    def __enter__(self) -> Injection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.remove()
+        if kind is None and not self.hits and self._rules.strict:
+            raise InjectionNeverStruck(self.account())
+
+    def __repr__(self) -> str:
+        left = "" if self.times is None else f" of {self.times}"
+        return f"<Injection {self.failure!r} on {self.condition()}: {self.hits}{left} hits>"
+
+    def condition(self) -> str:
+        """Say what it waits for."""
+        told = [repr(self.on)]
+        told += [
+            f"{name}={value!r}"
+            for name, value, usual in (
+                ("vm", self.vm, "*"), ("resource_group", self.resource_group, "*"),
+                ("location", self.location, "*"), ("size", self.size, "*"),
+                ("after", self.after, 0), ("probability", self.probability, 1.0),
+            )
+            if value != usual
+        ]  # fmt: skip
+        return ", ".join(told)
+
+    # --- at the door ---------------------------------------------------------------------------
+
+    def is_met_by(self, situation: Situation) -> bool:
+        """Whether *situation* meets the condition and is in the window; count it."""
+        differs = [
+            f"{name} is {value or 'not told'}, not {pattern!r}"
+            for name, value, pattern in (
+                ("the VM", situation.vm, self.vm),
+                ("the group", situation.resource_group, self.resource_group),
+                ("the location", "" if self.location == "*" else situation.location, self.location),
+                ("the size", "" if self.size == "*" else situation.size, self.size),
+            )
+            if pattern != "*" and not fnmatchcase(value.lower(), pattern.lower())
+        ]
+        if situation.operation not in self.operations:
+            differs.insert(0, f"the operation is not {self.on!r}")
+        elif not differs and not self.failure.fits(situation):
+            differs.append(f"{type(self.failure).__name__} cannot happen to it")
+        if differs:
+            self._note_near_miss(situation, differs)
+            return False
+        self._met += 1
+        if self._met <= self.after or self.remaining == 0:
+            return False
+        return self.probability == 1 or self._rules.chance() < self.probability
+
+    def _note_near_miss(self, situation: Situation, differs: list[str]) -> None:
+        of = f" {situation.vm}" if situation.vm else ""
+        text = f"{situation.now:%H:%M:%S} {situation.operation}{of}: {'; '.join(differs)}"
+        self._nearest.append((len(differs), text))
+        self._nearest.sort(key=lambda miss: miss[0])  # stable: the earlier of two alike
+        del self._nearest[_NEAREST:]
+
+    def account(self) -> str:
+        """Say of a rule that never struck what it waited for, and what came nearest."""
+        lines = [
+            f"{self.failure!r} was injected and never struck. It waited for {self.condition()}."
+        ]
+        if self._met:
+            lines.append(
+                f"{self._met} request(s) met that condition, and were let pass: by after="
+                f"{self.after}, by chance (probability={self.probability:g}), or because Azure "
+                "itself refused them or showed nothing that it could change."
+            )
+        if self._nearest:
+            lines.append("The requests that came nearest:")
+            lines += [f"  {text}" for _, text in self._nearest]
+        elif not self._met:
+            lines.append("No request reached the fake after it was injected.")
+        lines.append(
+            "Let the code under test make such a call, mend the condition, or take the rule back "
+            "(injection.remove()). strict=False asks for nothing."
+        )
+        return "\n".join(lines)
+
+
+class Struck:
+    """What the rules let happen to one request."""
+
+    def __init__(self) -> None:
+        self.refusal: ArmError | None = None
+        self.lost: Lost | None = None
+        self._fates: list[tuple[Injection, Callable[[Fate], Fate | None]]] = []
+        self._altering: list[Injection] = []
+
+    def add(self, injection: Injection, situation: Situation) -> bool:
+        """Note what *injection* does to the request, and say whether that ends the call."""
+        failure = injection.failure
+        self.refusal = failure.refusal(situation)
+        self.lost = failure.lost(situation)
+        if self.refusal is not None or self.lost is not None:
+            injection.hits += 1
+            return True
+        self._fates.append((injection, lambda fate: failure.fate(situation, fate)))
+        self._altering.append(injection)
+        return failure.ends_the_call
+
+    def fate(self) -> Fate | None:
+        """Give the fate of the operation that was accepted, if it has one. Asked at most once."""
+        found: Fate | None = None
+        for injection, told in self._fates:
+            fate = told(found or Fate())
+            if fate is not None:
+                injection.hits += 1
+                found = fate
+        return found
+
+    def altered(self, body: Json | None) -> Json | None:
+        """Give what is shown instead of *body*."""
+        for injection in self._altering:
+            changed = None if body is None else injection.failure.alter(body)
+            if changed is not None:
+                injection.hits += 1
+                body = changed
+        return body
+
+
+NOTHING: Final = Struck()
+
+
+class Rules:
+    """Every rule in force, in the order in which they were declared."""
+
+    def __init__(self, *, seed: int, strict: bool) -> None:
+        self.strict = strict
+        self._rules: list[Injection] = []
+        self._drawn = random.Random(f"rules {seed}")  # noqa: S311  reproducible, not secret
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def add(self, injection: Injection) -> None:
+        """Put a rule in force, after all others."""
+        self._rules.append(injection)
+
+    def remove(self, injection: Injection) -> None:
+        """Take a rule back, if it is in force."""
+        if injection in self._rules:
+            self._rules.remove(injection)
+
+    def chance(self) -> float:
+        """Draw the next number of this run's chance."""
+        return self._drawn.random()
+
+    def strike(self, situation: Situation) -> Struck:
+        """Show a request to the rules, and say what they let happen to it."""
+        struck = Struck()
+        for injection in self._rules:
+            if injection.is_met_by(situation) and struck.add(injection, situation):
+                break
+        return struck
+
+    def never_struck(self) -> tuple[Injection, ...]:
+        """Give the rules that have never struck."""
+        return tuple(injection for injection in self._rules if not injection.hits)
+
+
+def _checked_operations(failure: Failure, on: str | None) -> frozenset[str]:
+    """Give the operations that *on* means, of those that the failure fits.
+
+    Raises:
+        ValueError: there is no such operation, or none that the failure fits.
+    """
+    name, fits = type(failure).__name__, failure.where
+    if on is None:
+        return fitting(failure.usually, fits)
+    if not isinstance(on, str):
+        raise TypeError(f"on must be an operation or a pattern such as 'list*', not {on!r}")
+    if on in _NOT_SERVED:
+        raise ValueError(
+            f"{name} on {on!r}: this fake does not serve {on} yet, so it never strikes"
+        )
+    if not fitting(on, EVERY):
+        known = ", ".join((*EVERY, *BOTH))
+        raise ValueError(f"there is no operation {on!r}; on= takes a pattern of these: {known}")
+    operations = fitting(on, fits)
+    if not operations:
+        raise ValueError(
+            f"{name} cannot strike {on!r}: Azure does not fail like that there. "
+            f"It fits {', '.join(fits)}."
+        )
+    return operations
+
+
+def _check_count(name: str, count: int, *, least: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"{name} must be a whole number, not {count!r}")
+    if count < least:
+        without = " (None for as often as it can)" if name == "times" else ""
+        raise ValueError(f"{name} must be {least} or more{without}, not {count!r}")
