@@ -11,6 +11,7 @@ import datetime as _dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from uuid import UUID, uuid5
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _throttling as throttling
 from pytest_azurevm._api_versions import checked_version
-from pytest_azurevm._calls import Call, Calls
+from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import ACTIONS, Compute
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._http import (
@@ -71,8 +72,10 @@ _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
     "deallocate": ("forceDeallocate", "hibernate"),
 }
 _FLAGS_NOT_SERVED: Final = ("hibernate",)
+_CONDITIONS: Final = ("if-match", "if-none-match")
 _EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
+_LOCATION_SEGMENTS: Final = ("providers", "microsoft.compute", "locations")
 
 
 class Arm:
@@ -107,21 +110,21 @@ class Arm:
         if len(segments) < 2 or lowered[0] != "subscriptions":
             raise _not_served(exchange, _action(exchange, "tenant level"))
         rest = lowered[2:]
-        if len(rest) >= 5 and rest[0] == "resourcegroups" and (*rest[2:5],) == _VM_TYPE_SEGMENTS:
+        if len(rest) >= 5 and rest[0] == "resourcegroups" and rest[2:5] == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
             checked_group(segments[3])
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
-        if len(rest) == 3 and (*rest,) == _VM_TYPE_SEGMENTS:
+        if rest == _VM_TYPE_SEGMENTS:
             exchange.operation = "list_all"
             subscription = self._judged_scope(exchange)
             _only(method, "GET")
             return self._list(exchange, subscription)
-        if len(rest) >= 4 and (*rest[:3],) == (*_VM_TYPE_SEGMENTS[:2], "locations"):
+        if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
             return self._route_location(exchange, method, segments[5:])
         raise _not_served(exchange, _action(exchange, _type_named(segments)))
 
     def _route_vm(
-        self, exchange: Exchange, method: str, subscription: str, group: str, path: list[str]
+        self, exchange: Exchange, method: str, subscription: str, group: str, path: tuple[str, ...]
     ) -> Answer:
         if not path:
             exchange.operation = "list"
@@ -155,7 +158,7 @@ class Arm:
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
         raise _not_served(exchange, _action(exchange, what))
 
-    def _route_location(self, exchange: Exchange, method: str, path: list[str]) -> Answer:
+    def _route_location(self, exchange: Exchange, method: str, path: tuple[str, ...]) -> Answer:
         location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
             exchange.operation = "list_by_location"
@@ -291,7 +294,7 @@ class Arm:
         headers = {
             "x-ms-ratelimit-remaining-resource": self._buckets.draw(
                 throttling.GET_OPERATION,
-                f"{vm.subscription_id}/{vm.location}".lower(),
+                _region(vm),
                 record.operation_id,
                 self._clock.now_us,
             )
@@ -304,7 +307,7 @@ class Arm:
             record.polled = True
             if retry_after is not None:
                 headers["Retry-After"] = str(retry_after)
-        return Answer(200, resources.operation_body(record, self._clock.calendar), headers)
+        return Answer(200, resources.operation_text(record, self._clock.calendar), headers)
 
     def _monitor(
         self, exchange: Exchange, record: OperationRecord, headers: dict[str, str]
@@ -341,11 +344,12 @@ class Arm:
     # --- parts of requests ---------------------------------------------------------------------
 
     def _judge_etag(self, exchange: Exchange, vm: VirtualMachine | None) -> None:
-        headers = {name.lower(): value for name, value in exchange.request.headers.items()}
-        for name in ("if-match", "if-none-match"):
-            condition = headers.get(name)
-            if condition is None:
+        headers = exchange.request.headers
+        conditions = {key.lower(): key for key in headers if key.lower() in _CONDITIONS}
+        for name in _CONDITIONS:
+            if name not in conditions:
                 continue
+            condition = headers[conditions[name]]
             present = vm is not None and condition in ("*", resources.etag(vm))
             if present != (name == "if-match"):
                 tag = resources.etag(vm) if vm is not None else ""
@@ -373,7 +377,7 @@ class Arm:
         self, exchange: Exchange, record: OperationRecord, *, monitor: bool = False
     ) -> str:
         vm = record.vm
-        partition = uuid5(_PARTITIONS, f"{vm.subscription_id}/{vm.location}".lower())
+        partition = _partition(_region(vm))
         return (
             f"{exchange.base}/subscriptions/{vm.subscription_id}/providers/Microsoft.Compute"
             f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
@@ -381,27 +385,22 @@ class Arm:
         )
 
     def _counted(self, policy: throttling.Policy, vm: VirtualMachine) -> dict[str, str]:
-        region = f"{vm.subscription_id}/{vm.location}".lower()
-        resource = vm.resource_id.lower()
-        remaining = self._buckets.draw(policy, region, resource, self._clock.now_us)
+        now_us = self._clock.now_us
+        remaining = self._buckets.draw(policy, _region(vm), vm.key, now_us)
         return {"x-ms-ratelimit-remaining-resource": remaining}
 
     def _note(
         self, exchange: Exchange, response: Response, error_code: str | None, now: _dt.datetime
     ) -> None:
-        self.calls.note(
-            Call(
-                operation=exchange.operation,
-                method=exchange.request.method.upper(),
-                url=exchange.request.url,
-                vm=exchange.vm_name,
-                status=response.status,
-                error_code=error_code,
-                at=now,
-                sent=exchange.request.body,
-                answered=response.body,
-            )
-        )
+        request = exchange.request
+        self.calls.note((
+            exchange.operation, request.method.upper(), request.url, exchange.vm_name,
+            response.status, error_code, now, request.body, response.body,
+        ))  # fmt: skip
+
+
+# What a group may be called; whatever is not, is looked at closely.
+_GROUP: Final = re.compile(r"[\w().-]{0,89}[\w()-]")
 
 
 def checked_group(group: str) -> None:
@@ -410,8 +409,8 @@ def checked_group(group: str) -> None:
     Raises:
         ArmError: it is empty or too long, holds forbidden characters, or ends badly.
     """
-    bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
-    if bad or not group or group.endswith(".") or len(group) > 90:
+    if not _GROUP.fullmatch(group):
+        bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
         raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
 
 
@@ -420,6 +419,15 @@ def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachin
         # Type and names are printed as in the request [rec].
         raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
     return vm
+
+
+def _region(vm: VirtualMachine) -> str:
+    return f"{vm.subscription_id}/{vm.location}"  # both as they are compared, in lower case
+
+
+@cache
+def _partition(region: str) -> str:
+    return str(uuid5(_PARTITIONS, region))
 
 
 def _only(method: str, allowed: str) -> None:
@@ -470,7 +478,7 @@ def _not_served(exchange: Exchange, operation: str) -> ArmError:
     )
 
 
-def _type_named(segments: list[str]) -> str:
+def _type_named(segments: tuple[str, ...]) -> str:
     """Give the resource type that a path is about."""
     folded = [segment.lower() for segment in segments]
     if "providers" not in folded:

@@ -7,6 +7,7 @@ VM; both fill up steadily [doc "Throttling limits for Virtual Machines"; rec, th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,24 +39,31 @@ class Buckets:
     """Every bucket that was drawn from."""
 
     def __init__(self) -> None:
-        # Levels in tokens times a minute's microseconds, so that refilling is exact.
-        self._levels: dict[tuple[str, str], tuple[int, int]] = {}
+        # By policy, and then by whose they are. Of each bucket one number is kept, for there are
+        # a great many: what it lacked when it was last drawn from, on top of what any bucket of
+        # its size had gained by then. Tokens are counted in a minute's microseconds, so that
+        # refilling is exact.
+        self._drawn: defaultdict[str, dict[str, int]] = defaultdict(dict)
 
     def draw(self, policy: Policy, subscription: str, resource: str, now_us: int) -> str:
         """Take a token from each bucket of *policy*, and give the header that counts them."""
-        left = self._take(policy.name, subscription, policy.subscription, now_us)
-        parts = [f"Microsoft.Compute/{policy.name}SubscriptionMaximum;{left}"]
-        if policy.resource is not None:
-            left = self._take(policy.name, resource, policy.resource, now_us)
-            part = f"Microsoft.Compute/{policy.name}Resource;{left}"
-            parts.insert(0 if policy.resource_first else 1, part)
-        return ",".join(parts)
+        name = policy.name
+        drawn = self._drawn[name]
+        left = _take(drawn, subscription, policy.subscription, now_us)
+        counted = f"Microsoft.Compute/{name}SubscriptionMaximum;{left}"
+        if policy.resource is None:
+            return counted
+        left = _take(drawn, resource, policy.resource, now_us)
+        of_resource = f"Microsoft.Compute/{name}Resource;{left}"
+        if policy.resource_first:
+            return f"{of_resource},{counted}"
+        return f"{counted},{of_resource}"
 
-    def _take(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
-        holds, gains = size
-        full = holds * _MINUTE_US
-        level, at_us = self._levels.get((name, key), (full, now_us))
-        level = min(full, level + gains * (now_us - at_us))
-        level = max(0, level - _MINUTE_US)
-        self._levels[name, key] = (level, now_us)
-        return level // _MINUTE_US
+
+def _take(drawn: dict[str, int], key: str, size: tuple[int, int], now_us: int) -> int:
+    holds, gains = size
+    gained = gains * now_us
+    lacks = max(0, drawn.get(key, 0) - gained) + _MINUTE_US
+    lacks = min(lacks, holds * _MINUTE_US)
+    drawn[key] = gained + lacks
+    return holds - -(-lacks // _MINUTE_US)
