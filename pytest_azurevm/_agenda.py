@@ -63,45 +63,82 @@ class Entry:
         self.seen = seen  # how many changes of the world its owner has seen
 
 
+_RANKS: Final = 4  # of an instant; more than there are
+
+
 class Agenda:
-    """Every entry that has not fallen due, the next one first."""
+    """Every entry that has not fallen due, the next one first.
+
+    What falls due at one instant is kept together, in the order in which it came: of a thousand
+    machines that are stopped at once, a thousand ends are one place to be found, and not a
+    thousand.
+    """
 
     def __init__(self) -> None:
         self.changes = 0  # of the world: a poller that has seen them all sees nothing new
-        self._heap: list[tuple[int, int, int, Entry]] = []
-        self._sequence = 0
+        self._entries: dict[int, list[Entry]] = {}  # by place: an instant's rank, as one number
+        self._places: list[int] = []  # of these, as a heap
+        self._over = 0  # how many entries of the first place are over
         self._pending: dict[EntryKind, int] = {"event": 0, "poll": 0, "wake": 0}
+        self._informed = 0  # pending polls of whoever has seen ...
+        self._informed_of = 0  # ... so many changes, or more
 
     def add(
         self, due_us: int, kind: EntryKind, action: Callable[[], None], *, rank: int = 0
     ) -> Entry:
         """Put *action* on the agenda. A higher *rank* comes after all else of its instant."""
-        self._sequence += 1
         self._pending[kind] += 1
+        if kind == "poll":
+            if self._informed_of != self.changes:
+                self._informed, self._informed_of = 0, self.changes
+            self._informed += 1
         entry = Entry(due_us, kind, action, self.changes)
-        heapq.heappush(self._heap, (due_us, rank, self._sequence, entry))
+        place = due_us * _RANKS + rank
+        entries = self._entries.get(place)
+        if entries is not None:
+            entries.append(entry)
+            return entry
+        if self._over and place < self._places[0]:  # that one is not the first any more
+            del self._entries[self._places[0]][: self._over]
+            self._over = 0
+        self._entries[place] = [entry]
+        heapq.heappush(self._places, place)
         return entry
 
     def cancel(self, entry: Entry) -> None:
         """Take *entry* off the agenda, if it is still on it."""
         if entry.action is not None:
-            entry.action = None
-            self._pending[entry.kind] -= 1
+            self._take(entry)
 
     def peek(self) -> Entry | None:
         """Give the next entry, and leave it."""
-        while self._heap and self._heap[0][3].action is None:
-            heapq.heappop(self._heap)
-        return self._heap[0][3] if self._heap else None
+        while self._places:
+            entries = self._entries[self._places[0]]
+            for over in range(self._over, len(entries)):
+                entry = entries[over]
+                if entry.action is not None:
+                    self._over = over
+                    return entry
+            del self._entries[heapq.heappop(self._places)]
+            self._over = 0
+        return None
 
     def pop(self) -> Callable[[], None]:
         """Take the next entry off, and give what it does. An event counts as a change."""
-        entry = heapq.heappop(self._heap)[3]
-        action, entry.action = entry.action, None
-        assert action is not None  # peek has dropped what was cancelled
-        self._pending[entry.kind] -= 1
+        entry = self.peek()
+        assert entry is not None
+        self._over += 1
+        action = self._take(entry)
         if entry.kind == "event":
             self.changes += 1
+        return action
+
+    def _take(self, entry: Entry) -> Callable[[], None]:
+        action, entry.action = entry.action, None
+        assert action is not None
+        self._pending[entry.kind] -= 1
+        if entry.kind == "poll" and entry.seen == self.changes:
+            self._informed -= 1
         return action
 
     def has_events(self) -> bool:
@@ -112,8 +149,5 @@ class Agenda:
         """Whether all that is left are pollers that would see again what they saw last."""
         if self._pending["event"] or self._pending["wake"]:
             return False
-        return all(
-            entry.seen == self.changes
-            for _, _, _, entry in self._heap
-            if entry.kind == "poll" and entry.action is not None
-        )
+        informed = self._informed if self._informed_of == self.changes else 0
+        return self._pending["poll"] == informed

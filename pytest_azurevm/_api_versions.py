@@ -19,6 +19,7 @@ API_VERSIONS: Final = tuple(
 )
 _VERSION_FORM: Final = re.compile(r"\d{4}-\d\d-\d\d(-[A-Za-z]+)?")
 NEWEST: Final = API_VERSIONS[-1]
+_KNOWN: Final = frozenset(API_VERSIONS)
 
 
 def checked_version(version: str, location: str) -> str:
@@ -27,13 +28,15 @@ def checked_version(version: str, location: str) -> str:
     Raises:
         ArmError: it is missing, malformed, or unknown.
     """
+    if version in _KNOWN:
+        return version
     if not version:
         raise arm_error("no-api-version")
     if not _VERSION_FORM.fullmatch(version):
         raise arm_error(
             "bad-api-version", version=version, versions=",".join(reversed(API_VERSIONS))
         )
-    if version.lower() not in API_VERSIONS:
+    if version.lower() not in _KNOWN:
         raise arm_error(
             "unknown-api-version",
             location=location,

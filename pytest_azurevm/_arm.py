@@ -11,6 +11,7 @@ import datetime as _dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from uuid import UUID, uuid5
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _throttling as throttling
 from pytest_azurevm._api_versions import checked_version
-from pytest_azurevm._calls import Call, Calls
+from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import ACTIONS, Compute
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._failure import Situation, location_of
@@ -38,7 +39,7 @@ from pytest_azurevm._http import (
     read_json,
 )
 from pytest_azurevm._lifecycle import Operation
-from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
 from pytest_azurevm._rules import NOTHING, Rules
 from pytest_azurevm._vm_form import Json, checked
 
@@ -76,11 +77,11 @@ _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
     "deallocate": ("forceDeallocate", "hibernate"),
 }
 _FLAGS_NOT_SERVED: Final = ("hibernate",)
-_OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {
-    "create", "list", "list_all", "list_by_location",
-}  # fmt: skip
+_OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {"list", "list_all", "list_by_location"}
+_CONDITIONS: Final = ("if-match", "if-none-match")
 _EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
+_LOCATION_SEGMENTS: Final = ("providers", "microsoft.compute", "locations")
 
 
 class Arm:
@@ -112,9 +113,7 @@ class Arm:
             try:
                 answer = self._route(exchange)
             except ArmError as error:
-                answer, error_code = error_answer(error), error.code
-                if not error.gateway:
-                    answer.headers.update({**exchange.counted, **answer.headers})
+                answer, error_code = error_answer(error, exchange.counted), error.code
             except AnswerLost:
                 pass
             lost = self._struck.lost
@@ -174,14 +173,15 @@ class Arm:
                 raise self._struck.refusal
             if lost is not None and not lost.work_done:
                 raise lost.error or AnswerLost(lost.instead)
-        if vm is None and operation in _OF_ONE_VM:
-            return  # the front door answers that there is none, and counts nothing [rec]
-        self._count(
-            exchange,
-            subscription if vm is None and body is None else f"{subscription}/{location}",
-            record.operation_id if record is not None
-            else f"{subscription}/{group}/{exchange.vm_name}".lower(),
-        )  # fmt: skip
+        if record is not None:
+            self._count(exchange, _region(record.vm), record.operation_id)
+        elif vm is not None:
+            self._count(exchange, _region(vm), vm.key)
+        elif operation == "create":
+            key = key_of(subscription, group, exchange.vm_name or "")
+            self._count(exchange, f"{subscription}/{location}", key)
+        elif operation not in _OF_ONE_VM:  # of one that is not there the front door knows [rec]
+            self._count(exchange, subscription, "")
 
     def _count(self, exchange: Exchange, region: str, resource: str) -> None:
         """Draw on the buckets, and refuse what finds one empty if limits are enforced."""
@@ -204,21 +204,21 @@ class Arm:
         if len(segments) < 2 or lowered[0] != "subscriptions":
             raise _not_served(exchange, _action(exchange, "tenant level"))
         rest = lowered[2:]
-        if len(rest) >= 5 and rest[0] == "resourcegroups" and (*rest[2:5],) == _VM_TYPE_SEGMENTS:
+        if len(rest) >= 5 and rest[0] == "resourcegroups" and rest[2:5] == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
             checked_group(segments[3])
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
-        if len(rest) == 3 and (*rest,) == _VM_TYPE_SEGMENTS:
+        if rest == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
             _only(method, "GET")
             self._admit(exchange, "list_all", subscription)
             return self._list(exchange, subscription)
-        if len(rest) >= 4 and (*rest[:3],) == (*_VM_TYPE_SEGMENTS[:2], "locations"):
+        if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
             return self._route_location(exchange, method, segments[5:])
         raise _not_served(exchange, _action(exchange, _type_named(segments)))
 
     def _route_vm(
-        self, exchange: Exchange, method: str, subscription: str, group: str, path: list[str]
+        self, exchange: Exchange, method: str, subscription: str, group: str, path: tuple[str, ...]
     ) -> Answer:
         if not path:
             _only(method, "GET")
@@ -251,7 +251,7 @@ class Arm:
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
         raise _not_served(exchange, _action(exchange, what))
 
-    def _route_location(self, exchange: Exchange, method: str, path: list[str]) -> Answer:
+    def _route_location(self, exchange: Exchange, method: str, path: tuple[str, ...]) -> Answer:
         location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
             subscription = self._judged_scope(exchange)
@@ -403,7 +403,7 @@ class Arm:
             record.polled = True
             if retry_after is not None:
                 headers["Retry-After"] = str(retry_after)
-        return Answer(200, resources.operation_body(record, self._clock.calendar), headers)
+        return Answer(200, resources.operation_text(record, self._clock.calendar), headers)
 
     def _monitor(
         self, exchange: Exchange, record: OperationRecord, headers: dict[str, str]
@@ -438,11 +438,12 @@ class Arm:
     # --- parts of requests ---------------------------------------------------------------------
 
     def _judge_etag(self, exchange: Exchange, vm: VirtualMachine | None) -> None:
-        headers = {name.lower(): value for name, value in exchange.request.headers.items()}
-        for name in ("if-match", "if-none-match"):
-            condition = headers.get(name)
-            if condition is None:
+        headers = exchange.request.headers
+        conditions = {key.lower(): key for key in headers if key.lower() in _CONDITIONS}
+        for name in _CONDITIONS:
+            if name not in conditions:
                 continue
+            condition = headers[conditions[name]]
             present = vm is not None and condition in ("*", resources.etag(vm))
             if present != (name == "if-match"):
                 tag = resources.etag(vm) if vm is not None else ""
@@ -470,7 +471,7 @@ class Arm:
         self, exchange: Exchange, record: OperationRecord, *, monitor: bool = False
     ) -> str:
         vm = record.vm
-        partition = uuid5(_PARTITIONS, f"{vm.subscription_id}/{vm.location}".lower())
+        partition = _partition(_region(vm))
         return (
             f"{exchange.base}/subscriptions/{vm.subscription_id}/providers/Microsoft.Compute"
             f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
@@ -480,19 +481,15 @@ class Arm:
     def _note(
         self, exchange: Exchange, response: Response, error_code: str | None, now: _dt.datetime
     ) -> None:
-        self.calls.note(
-            Call(
-                operation=exchange.operation,
-                method=exchange.request.method.upper(),
-                url=exchange.request.url,
-                vm=exchange.vm_name,
-                status=response.status,
-                error_code=error_code,
-                at=now,
-                sent=exchange.request.body,
-                answered=response.body,
-            )
-        )
+        request = exchange.request
+        self.calls.note((
+            exchange.operation, request.method.upper(), request.url, exchange.vm_name,
+            response.status, error_code, now, request.body, response.body,
+        ))  # fmt: skip
+
+
+# What a group may be called; whatever is not, is looked at closely.
+_GROUP: Final = re.compile(r"[\w().-]{0,89}[\w()-]")
 
 
 def checked_group(group: str) -> None:
@@ -501,8 +498,8 @@ def checked_group(group: str) -> None:
     Raises:
         ArmError: it is empty or too long, holds forbidden characters, or ends badly.
     """
-    bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
-    if bad or not group or group.endswith(".") or len(group) > 90:
+    if not _GROUP.fullmatch(group):
+        bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
         raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
 
 
@@ -511,6 +508,15 @@ def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachin
         # Type and names are printed as in the request [rec].
         raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
     return vm
+
+
+def _region(vm: VirtualMachine) -> str:
+    return f"{vm.subscription_id}/{vm.location}"  # both as they are compared, in lower case
+
+
+@cache
+def _partition(region: str) -> str:
+    return str(uuid5(_PARTITIONS, region))
 
 
 def _only(method: str, allowed: str) -> None:
@@ -561,7 +567,7 @@ def _not_served(exchange: Exchange, operation: str) -> ArmError:
     )
 
 
-def _type_named(segments: list[str]) -> str:
+def _type_named(segments: tuple[str, ...]) -> str:
     """Give the resource type that a path is about."""
     folded = [segment.lower() for segment in segments]
     if "providers" not in folded:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias, overload
 
 # What a call's ``operation`` may be: the SDK's methods without ``begin_``, and two of our own.
 OPERATIONS: Final = (
@@ -20,7 +20,7 @@ _BOTH: Final = {"create_or_update": ("create", "update")}
 _WILD: Final = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request and how it was answered.
 
@@ -64,15 +64,22 @@ class Call:
         return f"{self.at:%H:%M:%S} {self.operation}{of} -> {self.status or 'no answer'}{why}"
 
 
+# What is kept of a call until somebody looks: a plain tuple of its values, in the order of its
+# attributes. Most are never looked at, and the collector of garbage passes over these.
+Noted: TypeAlias = tuple[
+    str, str, str, str | None, int, str | None, _dt.datetime, bytes, bytes
+]  # fmt: skip
+
+
 class Calls(Sequence[Call]):
     """A sequence of calls that can be narrowed down."""
 
-    def __init__(self, calls: Sequence[Call] = ()) -> None:
-        self._calls = list(calls)
+    def __init__(self, noted: Sequence[Noted] = ()) -> None:
+        self._noted = list(noted)
 
-    def note(self, call: Call) -> None:
-        """Add *call* at the end."""
-        self._calls.append(call)
+    def note(self, noted: Noted) -> None:
+        """Add a call at the end."""
+        self._noted.append(noted)
 
     def filter(
         self, *, operation: str = "*", vm: str = "*", method: str = "*", status: int | None = None
@@ -98,8 +105,8 @@ class Calls(Sequence[Call]):
         operations = _BOTH.get(operation, (operation,))
         return Calls(
             [
-                call
-                for call in self._calls
+                noted
+                for noted, call in zip(self._noted, self, strict=True)
                 if any(fnmatchcase(call.operation, pattern) for pattern in operations)
                 and (
                     vm == "*" or (call.vm is not None and fnmatchcase(call.vm.lower(), vm.lower()))
@@ -115,17 +122,17 @@ class Calls(Sequence[Call]):
     def __getitem__(self, index: slice) -> Calls: ...
     def __getitem__(self, index: int | slice) -> Call | Calls:
         if isinstance(index, slice):
-            return Calls(self._calls[index])
-        return self._calls[index]
+            return Calls(self._noted[index])
+        return Call(*self._noted[index])
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._noted)
 
     def __iter__(self) -> Iterator[Call]:
-        return iter(self._calls)
+        return (Call(*noted) for noted in self._noted)
 
     def __repr__(self) -> str:
-        return f"<Calls {[str(call) for call in self._calls]}>"
+        return f"<Calls {[str(call) for call in self]}>"
 
 
 def _json(body: bytes) -> Any:

@@ -427,7 +427,7 @@ class FakeCompute:
                 raise ValueError(f"{name} exists already in resource group {resource_group}")
             try:
                 checked_group(resource_group)
-                asked = _read(_wire_form(parameters))
+                asked = {} if parameters is None else _read(_wire_form(parameters))
                 defaults = self._defaults(name, resource_group, subscription, os_type, asked)
                 defaults["location"] = location or self.location
                 defaults["properties"]["hardwareProfile"] = {"vmSize": size}
@@ -556,8 +556,6 @@ def _computer_name(name: str, os_type: str) -> str:
 
 def _wire_form(parameters: Any) -> Any:
     """Give an SDK model, of any of its releases, or a dict as the JSON that the SDK would send."""
-    if parameters is None:
-        return {}
     if isinstance(parameters, dict):
         return _dict_form(parameters)
     for dumped in ("serialize", "as_dict"):  # models of releases before 38, and since

@@ -76,6 +76,7 @@ class _TimeMachine:
 
 
 _KINDS: Final = (_Freezegun(), _TimeMachine())
+_MODULES: Final = ("freezegun.api", "time_machine")
 
 
 class FrozenTime:
@@ -117,6 +118,8 @@ class FrozenTime:
 
     def _in_force(self) -> list[tuple[_Freezegun | _TimeMachine, Any]]:
         found: list[tuple[_Freezegun | _TimeMachine, Any]] = []
+        if sys.modules.keys().isdisjoint(_MODULES):
+            return found  # most often: and every request asks
         for kind in _KINDS:
             stack = kind.stack()
             if stack is None:

@@ -7,10 +7,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import format_datetime
 from functools import lru_cache
-from typing import Any, Final
-from urllib.parse import unquote, unquote_plus, urlsplit
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, unquote_plus
 
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._vm_form import Json
@@ -43,8 +42,7 @@ class Request:
     caller: object = None  # which thread or task asks: its requests follow each other
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """ARM's answer."""
 
     status: int
@@ -63,46 +61,65 @@ class AnswerLost(Exception):
         self.how = how
 
 
+class Target(NamedTuple):
+    """A URL, taken apart."""
+
+    base: str  # scheme and host
+    segments: tuple[str, ...]  # as sent, percent-decoded
+    lowered: tuple[str, ...]
+    query: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Exchange:
     """A request while it is being answered."""
 
     request: Request
-    segments: list[str]  # as sent, percent-decoded
-    lowered: list[str]
-    query: dict[str, str]
-    base: str  # scheme and host
+    base: str
+    segments: tuple[str, ...]
+    lowered: tuple[str, ...]
+    query: Mapping[str, str]
     api_version: str = ""
     operation: str = "other"
     vm_name: str | None = None
     counted: dict[str, str] = field(default_factory=dict)  # the header that says what is left
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Answer(NamedTuple):
     """What ARM answers, before it is dressed."""
 
     status: int
-    body: Json | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    body: Json | str | None = None  # as text where it is written out already
+    headers: Mapping[str, str] = _NO_HEADERS
     request_id: str | None = None
     gateway: bool = False  # the front door itself answers
 
 
 def exchange_of(request: Request) -> Exchange:
     """Take a request apart."""
-    parts = urlsplit(request.url)
-    path = [segment for segment in parts.path.split("/") if segment]
-    segments = [unquote(segment) for segment in path] if "%" in parts.path else path
+    return Exchange(request, *_target(request.url))
+
+
+@lru_cache(maxsize=128)  # whoever polls asks the same again and again
+def _target(url: str) -> Target:
+    address, _, asked = url.partition("#")[0].partition("?")
+    scheme, _, address = address.partition("://")
+    host, _, path = address.partition("/")
+    segments = tuple([segment for segment in path.split("/") if segment])
+    if "%" in path:
+        segments = tuple([unquote(segment) for segment in segments])
     query = {}
-    for pair in parts.query.split("&"):
+    for pair in asked.split("&"):
         key, _, value = pair.partition("=")
         if "%" in pair or "+" in pair:
             key, value = unquote_plus(key), unquote_plus(value)
         # Azure takes query names in any case; the ones that are read here have one spelling each.
         query[_QUERY_NAMES.get(key.lower(), key)] = value
-    lowered = [segment.lower() for segment in segments]
-    return Exchange(request, segments, lowered, query, f"{parts.scheme}://{parts.netloc}")
+    lowered = tuple([segment.lower() for segment in segments])
+    return Target(f"{scheme.lower()}://{host}", segments, lowered, query)
 
 
 _QUERY_NAMES: Final = {
@@ -156,8 +173,10 @@ def _parse_reason(error: json.JSONDecodeError) -> str:
     return f"Unexpected character encountered while parsing value: {character}. {place}"
 
 
-def error_answer(error: ArmError) -> Answer:
+def error_answer(error: ArmError, counted: Mapping[str, str] = _NO_HEADERS) -> Answer:
     """Give the answer that carries *error*: details first, if there are any [rec].
+
+    *counted* is the header that says what is left: the front door does not tell [rec].
 
     The front door names the target before the message, the compute provider after it [seen].
     """
@@ -171,38 +190,46 @@ def error_answer(error: ArmError) -> Answer:
         inner |= {"code": error.code, "message": error.message, **target}
     if error.additional_info:
         inner["additionalInfo"] = list(error.additional_info)
-    return Answer(error.status, {"error": inner}, error.headers, gateway=error.gateway)
+    headers = error.headers if error.gateway else {**counted, **error.headers}
+    return Answer(error.status, {"error": inner}, headers, gateway=error.gateway)
+
+
+_DAYS: Final = "Mon Tue Wed Thu Fri Sat Sun".split()
+_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 @lru_cache(maxsize=64)
-def _stamp(second: _dt.datetime) -> str:
-    return f"WESTEUROPE:{second:%Y%m%dT%H%M%SZ}"
+def _stamp_and_date(now: _dt.datetime) -> tuple[str, str]:
+    """Give an instant as Azure's routing ids and as HTTP's ``Date`` have it."""
+    text = now.isoformat(timespec="seconds")
+    year, month, day, time = text[:4], text[5:7], text[8:10], text[11:19]
+    date = f"{_DAYS[now.weekday()]}, {day} {_MONTHS[now.month - 1]} {year} {time} GMT"
+    return f"WESTEUROPE:{year}{month}{day}T{time.replace(':', '')}Z", date
 
 
-@lru_cache(maxsize=64)
-def _date(second: _dt.datetime) -> str:
-    return format_datetime(second, usegmt=True)
-
-
-_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# What is answered never holds itself, so that nobody needs to look for that.
+_dump: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":")
+).encode
 
 
 def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
     """Give *answer*, the *number*-th of this run, with Azure's headers and its JSON."""
-    second = now.replace(microsecond=0)
-    correlation_id = f"00000000-0000-4000-8000-{number:012x}"
+    stamp, date = _stamp_and_date(now)
+    serial = f"{number:012x}"
+    correlation_id = f"00000000-0000-4000-8000-{serial}"
     # The first answer of an operation carries the operation's id; at the front door both ids are
     # one [rec].
     request_id = answer.request_id or (
-        correlation_id if answer.gateway else f"00000000-0000-4000-9000-{number:012x}"
+        correlation_id if answer.gateway else f"00000000-0000-4000-9000-{serial}"
     )
     headers = {
         **_STANDARD_HEADERS,
         **answer.headers,
         "x-ms-request-id": request_id,
         "x-ms-correlation-request-id": correlation_id,
-        "x-ms-routing-request-id": f"{_stamp(second)}:{correlation_id}",
-        "Date": _date(second),
+        "x-ms-routing-request-id": f"{stamp}:{correlation_id}",
+        "Date": date,
     }
     if answer.gateway:
         headers["x-ms-failure-cause"] = "gateway"
@@ -210,7 +237,8 @@ def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
         headers["Server"] = "Microsoft-HTTPAPI/2.0"
     body = b""
     if answer.body is not None:
-        body = _dump(answer.body).encode()
+        text = answer.body if isinstance(answer.body, str) else _dump(answer.body)
+        body = text.encode()
         headers["Content-Type"] = _JSON_TYPE
     if answer.status != 204:
         headers["Content-Length"] = str(len(body))

@@ -116,6 +116,10 @@ class VirtualMachine:
     listed_until_us: int | None = None  # of one that was deleted
     beyond_repair: tuple[str, str] | None = None  # Azure has given it up: the error
     create_failed: bool = False
+    key: str = field(init=False)  # what it goes by where it is looked for
+
+    def __post_init__(self) -> None:
+        self.key = key_of(self.subscription_id, self.resource_group, self.name)
 
     @property
     def resource_id(self) -> str:
@@ -131,3 +135,11 @@ class VirtualMachine:
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.Compute/disks/{disk_name}"
         )
+
+
+def key_of(*names: str) -> str:
+    """Give what a subscription, a group in it, or a machine in that, goes by in any spelling.
+
+    No subscription and no group has a slash in its name, so that no two keys are alike.
+    """
+    return "/".join(names).rstrip("/").lower()

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._records import VirtualMachine, key_of
 
 _SWEEP_AT: Final = 64  # deleted ones that a listing holds at least before it is swept
 
@@ -29,7 +29,7 @@ class Register:
 
     def add(self, vm: VirtualMachine) -> None:
         """Add *vm*, which was created after every other."""
-        self._by_id[_key(vm.subscription_id, vm.resource_group, vm.name)] = vm
+        self._by_id[vm.key] = vm
         for key in _places(vm):
             self._listings.setdefault(key, _Listing()).add(vm)
         name = vm.name.lower()
@@ -43,7 +43,7 @@ class Register:
 
     def remove(self, vm: VirtualMachine) -> None:
         """Take *vm* off, which is marked as deleted."""
-        del self._by_id[_key(vm.subscription_id, vm.resource_group, vm.name)]
+        del self._by_id[vm.key]
         for key in _places(vm):
             if not self._listings[key].drop_one() and key:
                 del self._listings[key]
@@ -53,7 +53,7 @@ class Register:
 
     def find(self, subscription_id: str, group: str, name: str) -> VirtualMachine | None:
         """Give the VM, names compared without regard to case."""
-        return self._by_id.get(_key(subscription_id, group, name))
+        return self._by_id.get(key_of(subscription_id, group, name))
 
     def named(self, name: str) -> Iterator[VirtualMachine]:
         """Give the VMs of that name, in whichever case, of all groups and subscriptions."""
@@ -64,7 +64,7 @@ class Register:
         self, subscription_id: str = "", group: str = "", *, after: int = 0
     ) -> Iterator[VirtualMachine]:
         """Give all VMs, a subscription's, or a group's, that come after the sequence *after*."""
-        return _after(self._listings.get(_key(subscription_id, group)), after)
+        return _after(self._listings.get(key_of(subscription_id, group)), after)
 
 
 class _Listing:
@@ -96,9 +96,4 @@ def _after(listing: _Listing | None, sequence: int) -> Iterator[VirtualMachine]:
 
 
 def _places(vm: VirtualMachine) -> tuple[str, str, str]:
-    return ("", _key(vm.subscription_id), _key(vm.subscription_id, vm.resource_group))
-
-
-def _key(*names: str) -> str:
-    # No subscription and no group has a slash in its name, so that no two keys are alike.
-    return "/".join(names).rstrip("/").lower()
+    return ("", key_of(vm.subscription_id), key_of(vm.subscription_id, vm.resource_group))

@@ -8,6 +8,7 @@ table, ``_SINCE``.
 from __future__ import annotations
 
 import datetime as _dt
+import json
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -213,17 +214,24 @@ def _provisioning(vm: VirtualMachine, edition: Edition) -> Provisioning:
     return shown_provisioning(edition, vm.provisioning, vm.power)
 
 
-def operation_body(operation: OperationRecord, calendar: Calendar) -> Json:
-    """Give the document behind an ``Azure-AsyncOperation`` URL."""
-    body: Json = {"startTime": time_text(calendar(operation.started_us))}
+def operation_text(operation: OperationRecord, calendar: Calendar) -> str:
+    """Give the document behind an ``Azure-AsyncOperation`` URL.
+
+    It is written out, for nothing is asked for as often; what needs care is the error alone.
+    """
+    started, ended, error = time_text(calendar(operation.started_us)), "", ""
     if operation.ended_us is not None:
-        body["endTime"] = time_text(calendar(operation.ended_us))
-    body["status"] = operation.status
+        ended = f'"endTime":"{time_text(calendar(operation.ended_us))}",'
     if operation.error is not None:
         code, message = operation.error
-        body["error"] = {"code": code, "message": message}
-    body["name"] = operation.operation_id
-    return body
+        error = f'"error":{_dump({"code": code, "message": message})},'
+    return (
+        f'{{"startTime":"{started}",{ended}"status":"{operation.status}",{error}'
+        f'"name":"{operation.operation_id}"}}'
+    )
+
+
+_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _status(provisioning: Any, edition: Edition, time: str) -> Json:

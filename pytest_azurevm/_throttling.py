@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as _dt
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,24 +107,25 @@ class Buckets:
     """Every bucket that was drawn from."""
 
     def __init__(self) -> None:
-        # Levels in tokens times a minute's microseconds, so that refilling is exact.
-        self._levels: dict[tuple[str, str], tuple[int, int]] = {}
+        # By policy, and then by whose they are. Of each bucket one number is kept, for there are
+        # a great many: what it lacked when it was last drawn from, on top of what any bucket of
+        # its size had gained by then. Tokens are counted in a minute's microseconds, so that
+        # refilling is exact.
+        self._drawn: defaultdict[str, dict[str, int]] = defaultdict(dict)
 
-    def draw(
-        self,
-        policy: Policy,
-        subscription: str,
-        resource: str,
-        now_us: int,
-    ) -> str:
+    def draw(self, policy: Policy, subscription: str, resource: str, now_us: int) -> str:
         """Take a token from each bucket of *policy*, and give the header that counts them."""
-        left = self._take(policy.name, subscription, policy.subscription, now_us)
-        parts = [f"Microsoft.Compute/{policy.name}SubscriptionMaximum;{left}"]
-        if policy.resource is not None:
-            left = self._take(policy.name, resource, policy.resource, now_us)
-            part = f"Microsoft.Compute/{policy.name}Resource;{left}"
-            parts.insert(0 if policy.resource_first else 1, part)
-        return ",".join(parts)
+        name = policy.name
+        drawn = self._drawn[name]
+        left = _take(drawn, subscription, policy.subscription, now_us)
+        counted = f"Microsoft.Compute/{name}SubscriptionMaximum;{left}"
+        if policy.resource is None:
+            return counted
+        left = _take(drawn, resource, policy.resource, now_us)
+        of_resource = f"Microsoft.Compute/{name}Resource;{left}"
+        if policy.resource_first:
+            return f"{of_resource},{counted}"
+        return f"{counted},{of_resource}"
 
     def empty(
         self, policy: Policy, subscription: str, resource: str, now_us: int
@@ -132,23 +134,25 @@ class Buckets:
 
         ``None``: neither is.
         """
-        waits = [(self._wait_us(policy.name, subscription, policy.subscription, now_us), False)]
+        drawn = self._drawn[policy.name]
+        waits = [(_wait_us(drawn, subscription, policy.subscription, now_us), False)]
         if policy.resource is not None:
-            waits.append((self._wait_us(policy.name, resource, policy.resource, now_us), True))
+            waits.append((_wait_us(drawn, resource, policy.resource, now_us), True))
         longest_us, of_resource = max(waits)
         return (-(-longest_us // 1_000_000), of_resource) if longest_us else None
 
-    def _level(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
-        holds, gains = size
-        full = holds * _MINUTE_US
-        level, at_us = self._levels.get((name, key), (full, now_us))
-        return min(full, level + gains * (now_us - at_us))
 
-    def _wait_us(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
-        missing = _MINUTE_US - self._level(name, key, size, now_us)
-        return -(-missing // size[1]) if missing > 0 else 0
+def _wait_us(drawn: dict[str, int], key: str, size: tuple[int, int], now_us: int) -> int:
+    """Give the time until a bucket has a token to give."""
+    holds, gains = size
+    lacks = max(0, drawn.get(key, 0) - gains * now_us)
+    return -(-max(0, lacks - (holds - 1) * _MINUTE_US) // gains)
 
-    def _take(self, name: str, key: str, size: tuple[int, int], now_us: int) -> int:
-        level = max(0, self._level(name, key, size, now_us) - _MINUTE_US)
-        self._levels[name, key] = (level, now_us)
-        return level // _MINUTE_US
+
+def _take(drawn: dict[str, int], key: str, size: tuple[int, int], now_us: int) -> int:
+    holds, gains = size
+    gained = gains * now_us
+    lacks = max(0, drawn.get(key, 0) - gained) + _MINUTE_US
+    lacks = min(lacks, holds * _MINUTE_US)
+    drawn[key] = gained + lacks
+    return holds - -(-lacks // _MINUTE_US)

@@ -112,7 +112,9 @@ class Timing:
         return microseconds(min(seconds, _LONGEST_S))
 
     def _of_profile(self, recorded: tuple[float, float]) -> float:
-        return {"typical": recorded[0], "slow": recorded[1], "instant": 0.0}[self.profile]
+        if self.profile == "instant":
+            return 0.0
+        return recorded[self.profile == "slow"]
 
     if not TYPE_CHECKING:  # a type checker sees the attributes above, and no others
 

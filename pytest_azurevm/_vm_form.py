@@ -6,10 +6,10 @@ What can be judged at the door without knowing any virtual machine. Whatever is 
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._vm_schema import VIRTUAL_MACHINE, Member
+from pytest_azurevm._vm_schema import VIRTUAL_MACHINE
 
 Json: TypeAlias = dict[str, Any]
 
@@ -56,12 +56,17 @@ def _read(kind: Any, value: Any, path: str, text: str) -> Any:
             return {
                 key: _read(kind["*"], item, f"{path}.{key}", text) for key, item in value.items()
             }
-        members = ((_member(kind, name, path, text), item) for name, item in value.items())
-        return {
-            member.name: _read(member.kind, item, f"{path}.{member.name}".lstrip("."), text)
-            for member, item in members
-            if member.flag != "ro" or member.name in _ASKED_AT_CREATION
-        }
+        read: Json = {}
+        for name, item in value.items():
+            member = kind.get(name.lower()) or _unknown(name, path, text)
+            if member.flag == "ro" and member.name not in _ASKED_AT_CREATION:
+                continue
+            read[member.name] = (
+                item
+                if type(item) is member.exactly
+                else _read(member.kind, item, f"{path}.{member.name}".lstrip("."), text)
+            )
+        return read
     if isinstance(kind, list) and isinstance(value, list):
         for i, item in enumerate(value):
             if item is None:  # as good as absent in an object; nothing in a list [assumed]
@@ -94,10 +99,7 @@ _SCALARS: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-def _member(kind: Any, name: str, path: str, text: str) -> Member:
-    found: Member | None = kind.get(name.lower())
-    if found is not None:
-        return found
+def _unknown(name: str, path: str, text: str) -> NoReturn:
     owner, listed, _ = path.rpartition(".")[2].partition("[")
     owner = (owner[:-1] if listed else owner) or "ResourceDefinition"
     raise arm_error(

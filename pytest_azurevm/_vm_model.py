@@ -412,14 +412,21 @@ def _is_swapped(old: Json, new: Json) -> bool:
 # --- JSON --------------------------------------------------------------------------------------
 
 
+_CONTAINERS: Final = (dict, list)
+
+
 def _in_order(value: Any, owner: str = "properties") -> Any:
     """Give JSON with its members in Azure's order; *owner* is the member that holds it."""
     if isinstance(value, list):
         return [_in_order(item, owner) for item in value]
     if not isinstance(value, dict):
         return value
-    known = {member: value[member] for member in _ORDER.get(owner, ()) if member in value}
-    return {member: _in_order(item, member) for member, item in (known | value).items()}
+    found: Json = {member: value[member] for member in _ORDER.get(owner, ()) if member in value}
+    found |= value
+    for member, item in found.items():
+        if isinstance(item, _CONTAINERS):
+            found[member] = _in_order(item, member)
+    return found
 
 
 def _without_nulls(value: Any) -> Any:
@@ -428,12 +435,15 @@ def _without_nulls(value: Any) -> Any:
         return [_without_nulls(item) for item in value]
     if not isinstance(value, dict):
         return value
-    clean = {member: _without_nulls(item) for member, item in value.items()}
-    return {
-        member: item
-        for member, item in clean.items()
-        if item is not None and (item != {} or value[member] == {})
-    }
+    clean: Json = {}
+    for member, item in value.items():
+        if isinstance(item, _CONTAINERS):
+            inner = _without_nulls(item)
+            if inner != {} or item == {}:
+                clean[member] = inner
+        elif item is not None:
+            clean[member] = item
+    return clean
 
 
 def _defaults(given: Json | None, defaults: Json) -> Json:

@@ -303,6 +303,12 @@ class Member:
     name: str
     kind: Kind
     flag: str
+    exactly: type | None = None  # the one type that fits, for a first look at most values
+
+
+def _exactly(kind: Any) -> type | None:
+    exact = {"str": str, "datetime": str, "int": int, "bool": bool}
+    return exact.get(kind) if isinstance(kind, str) else None
 
 
 def _members(kind: Any) -> Any:
@@ -314,7 +320,7 @@ def _members(kind: Any) -> Any:
     if "*" in kind:
         return {"*": _members(kind["*"])}
     return {
-        name.lower(): Member(name, _members(member), flag)
+        name.lower(): Member(name, _members(member), flag, _exactly(member))
         for names, member in kind.items()
         for name, _, flag in (flagged.partition(":") for flagged in names.split())
     }
