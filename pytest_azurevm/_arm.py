@@ -35,6 +35,7 @@ from pytest_azurevm._http import (
 from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json
+from pytest_azurevm._vm_schema import REIMAGE
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
 _PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
@@ -61,8 +62,19 @@ _LRO: Final[dict[Operation, Lro]] = {
     "power_off": Lro(202, True, None, (None, None), throttling.UPDATE),
     "restart": Lro(202, True, None, (None, None), throttling.UPDATE),
     "deallocate": Lro(202, True, 10, (36, None), throttling.DELETE),
+    # A redeploy's Retry-After is known from recordings alone that had it taken out: none, assumed.
+    "redeploy": Lro(202, True, None, (None, None), throttling.UPDATE),
+    "reapply": Lro(202, True, None, (None, None), throttling.UPDATE),
+    "reimage": Lro(202, True, None, (None, None), throttling.UPDATE),
 }
-_POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
+_POWER: Final[tuple[Operation, ...]] = (
+    "start", "power_off", "restart", "deallocate", "redeploy", "reapply", "reimage",
+)  # fmt: skip
+# Actions without an operation to poll: our name, and how they are answered [rec].
+_AT_ONCE: Final = {
+    "generalize": ("generalize", 200, throttling.UPDATE),
+    "simulateeviction": ("simulate_eviction", 204, throttling.DELETE),
+}
 _POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
 # Yes or no in a request's query: these change nothing here, but must be one of the two.
 _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
@@ -129,6 +141,8 @@ class Arm:
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
+        if vm is None and method not in ("PUT", "DELETE"):
+            self._judge_eviction(subscription, group, name)
         if len(path) == 1:
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
@@ -146,11 +160,15 @@ class Arm:
             exchange.operation = "instance_view"
             _only(method, "GET")
             return self._instance_view(exchange, _existing(vm, group, name))
+        if len(path) == 2 and method == "POST" and action in _AT_ONCE:
+            return self._done(exchange, action, _existing(vm, group, name))
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
             exchange.operation = operation
             vm = _existing(vm, group, name)
             _judge_flags(exchange, operation)
+            if operation == "reimage" and exchange.request.body:
+                body_of(exchange, REIMAGE)  # what it asks for leaves no trace in the VM's model
             return self._accepted(exchange, self._compute.act(vm, operation))
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
         raise _not_served(exchange, _action(exchange, what))
@@ -213,6 +231,20 @@ class Arm:
             return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
         _judge_flags(exchange, "delete")
         return self._accepted(exchange, self._compute.act(vm, "delete"))
+
+    def _judge_eviction(self, subscription: str, group: str, name: str) -> None:
+        """Let Compute itself say that an evicted VM is gone, for ARM has not heard of it [rec]."""
+        if self._compute.was_evicted(subscription, group, name):
+            raise arm_error("evicted")
+
+    def _done(self, exchange: Exchange, action: str, vm: VirtualMachine) -> Answer:
+        """Do what is done by the time it is answered."""
+        exchange.operation, status, policy = _AT_ONCE[action]
+        if exchange.operation == "generalize":
+            self._compute.generalize(vm)
+        else:
+            self._compute.simulate_eviction(vm)
+        return Answer(status, None, self._counted(policy, vm))
 
     def _get(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
         wanted = self._expanded(exchange, ("instanceview", "userdata", *_EXPANSIONS_NOT_SERVED))

@@ -13,7 +13,7 @@ from typing import Any, Final, overload
 OPERATIONS: Final = (
     "create", "update", "create_or_update", "delete", "get", "instance_view", "list", "list_all",
     "list_by_location", "start", "power_off", "restart", "deallocate", "redeploy", "reapply",
-    "reimage", "generalize", "capture", "run_command", "poll", "other",
+    "reimage", "generalize", "simulate_eviction", "capture", "run_command", "poll", "other",
 )  # fmt: skip
 # One PUT is a create or an update; the SDK has one method for both.
 _BOTH: Final = {"create_or_update": ("create", "update")}
@@ -82,8 +82,8 @@ class Calls(Sequence[Call]):
         Args:
             operation: an fnmatch pattern, or one of create, update, create_or_update (either of
                 these two), delete, get, instance_view, list, list_all, list_by_location, start,
-                power_off, restart, deallocate, redeploy, reapply, reimage, generalize, capture,
-                run_command, poll and other.
+                power_off, restart, deallocate, redeploy, reapply, reimage, generalize,
+                simulate_eviction, capture, run_command, poll and other.
             vm: an fnmatch pattern of the VM's name, in any case.
             method: an fnmatch pattern of the HTTP method.
             status: the answer's HTTP status.

@@ -47,7 +47,13 @@ ACTIONS: Final[dict[Operation, str]] = {
     "power_off": "powerOff",
     "restart": "restart",
     "deallocate": "deallocate",
+    "redeploy": "redeploy",
+    "reapply": "reapply",
+    "reimage": "reimage",
+    "generalize": "generalize",
 }
+# An eviction is no operation of ARM; only a simulated one is asked for.
+_SIMULATED: Final[dict[Operation, str]] = {"eviction": "simulateEviction"}
 
 
 Fate: TypeAlias = Callable[[VirtualMachine, Operation], Failure | None]
@@ -90,6 +96,7 @@ class Compute:
         self._register = Register()
         self._operations: dict[str, OperationRecord] = {}
         self._deleted: list[VirtualMachine] = []
+        self._evicted_names: dict[tuple[str, str, str], VirtualMachine] = {}
         self._sequence = 0
 
     # --- looking -------------------------------------------------------------------------------
@@ -102,6 +109,10 @@ class Compute:
     def deleted(self) -> Iterator[VirtualMachine]:
         """Give every VM that is no more."""
         return iter(self._deleted)
+
+    def was_evicted(self, subscription_id: str, group: str, name: str) -> bool:
+        """Whether an eviction deleted the VM of that name, and no other took it since."""
+        return _place(subscription_id, group, name) in self._evicted_names
 
     def find_operation(self, operation_id: str) -> OperationRecord | None:
         """Give the operation of that id."""
@@ -124,6 +135,7 @@ class Compute:
         vm = self._new(subscription_id, group, name, body)
         plan = self._plan(vm, self._judge(vm, "create", frozenset({self._image_kind(vm)})))
         self._register.add(vm)
+        self._evicted_names.pop(_place(subscription_id, group, name), None)
         return self._accept(vm, plan)
 
     def seed(
@@ -137,6 +149,7 @@ class Compute:
         vm = self._new(subscription_id, group, name, body)
         self.clock.changed()
         self._register.add(vm)
+        self._evicted_names.pop(_place(subscription_id, group, name), None)
         vm.goal = power
         self._make_disks(vm)
         self._install_extensions(vm)
@@ -205,13 +218,33 @@ class Compute:
         return operation
 
     def act(self, vm: VirtualMachine, operation: Operation) -> OperationRecord:
-        """Accept a power operation, or a delete.
+        """Accept a power operation, a repair, or a delete.
 
         Raises:
             ArmError: it is not allowed now; nothing changed.
         """
         judged = self._judge(vm, operation, table.KINDS_BY_GOAL.get(vm.goal, frozenset()))
         return self._accept(vm, self._plan(vm, judged))
+
+    def generalize(self, vm: VirtualMachine) -> None:
+        """Mark the VM as generalized: the source of images, and no VM to run any more.
+
+        Raises:
+            ArmError: it is not allowed now; nothing changed.
+        """
+        self._judge(vm, "generalize", table.KINDS_BY_GOAL.get(vm.goal, frozenset()))
+        self.clock.changed()
+        vm.generalized = True
+
+    def simulate_eviction(self, vm: VirtualMachine) -> None:
+        """Evict a spot VM because its owner asks for it.
+
+        Raises:
+            ArmError: it is none, or it cannot be evicted now; nothing changed.
+        """
+        if not models.is_spot(vm.model):
+            raise arm_error("not-spot")
+        self._evict(vm)
 
     # --- what happens without a request --------------------------------------------------------
 
@@ -239,15 +272,43 @@ class Compute:
             self._pass_through(vm, shown, event)
         self._guest_later(vm, end_us, partial(self._guest_ended, vm, row))
 
+    def _evict(self, vm: VirtualMachine) -> None:
+        """Take the VM's host away, as its policy says; what is in flight is preempted."""
+        busy = ", busy" if vm.operation is not None else ""
+        kind = f"{models.eviction_policy(vm.model)}{busy}"
+        judged = self._judge(vm, "eviction", frozenset({kind}))
+        span_us = 0 if judged.row is None else self.timing.duration_us(judged.row, vm.name)
+        # The platform's own doing does not fail: no fate is asked.
+        self._accept(vm, _Plan(judged, span_us, span_us, None))
+
+    def _evicted(self, vm: VirtualMachine, row: Row) -> None:
+        """End an eviction: the VM is deallocated, or gone with its disks."""
+        if row.ends_in is None:
+            vm.evicted = True
+            self._evicted_names[_place(vm.subscription_id, vm.resource_group, vm.name)] = vm
+            self._remove(vm, "eviction: gone")
+            return
+        self._forget_guest(vm)
+        power = vm.power if row.ends_in == table.SAME else row.ends_in
+        if any(shown.provisioning != table.SAME for shown in row.shows):
+            self._provisioned(vm, "succeeded", None, power, "eviction")
+        else:
+            self._show(vm, vm.provisioning, power, "eviction")
+
     def cancel(self, vm: VirtualMachine) -> None:
         """Cancel the operation in flight: the document's "user-initiated cancel".
 
         Raises:
-            ValueError: nothing is in flight.
+            ValueError: nothing is in flight, or nothing that its owner began.
         """
         operation = vm.operation
         if operation is None:
             raise ValueError(f"{vm.name} has no operation in flight to cancel")
+        if operation.operation in table.BY_THE_PLATFORM:
+            raise ValueError(
+                f"{vm.name} has no operation of its owner's in flight to cancel: the platform is "
+                f"at it ({operation.operation}). Let it end: clock.run_until_idle()."
+            )
         self.clock.changed()
         power = self._cut_short(operation)
         vm.goal = operation.before.goal
@@ -273,8 +334,12 @@ class Compute:
                 raise _refused(table.CONFLICT, vm, operation)
             if meeting == "refuse":
                 raise _refused(_refusal(vm, operation), vm, operation)
+            if meeting == "busy":
+                raise _refused(table.BUSY, vm, operation)
             if meeting in ("follow", "beside"):
                 return _Judged(operation, kinds, None, meeting)
+        if vm.generalized and operation in table.GENERALIZED.operations:
+            raise _refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
         if row is None:
             raise _refused(_refusal(vm, operation), vm, operation)
@@ -355,13 +420,18 @@ class Compute:
             return
         self._close(record, "Succeeded", None)
         if record.operation == "delete":
-            self._remove(vm)
+            self._remove(vm, "delete: gone")
+            return
+        if record.operation == "eviction":
+            self._evicted(vm, row)
             return
         if not row.shows and vm.provisioning != "updating":
             return  # there was nothing to do, not even what a preempted update had left
         if row.fixes_power:
             self._forget_guest(vm)
-        if record.operation in ("create", "update") or vm.disks_made_us is None:
+        # Whatever succeeds makes the persisted model effective, also one that a failed update left
+        # [doc: reapply, redeploy, restart repair it].
+        if vm.effective_model is not vm.model or vm.disks_made_us is None:
             self._make_disks(vm)
         self._install_extensions(vm)
         vm.effective_model = vm.model
@@ -449,9 +519,9 @@ class Compute:
                 for extension in models.extensions(vm.model)
             ]}  # fmt: skip
 
-    def _remove(self, vm: VirtualMachine) -> None:
+    def _remove(self, vm: VirtualMachine, cause: str) -> None:
         self._forget_guest(vm)
-        self._show(vm, "deleting", None, "delete: gone")
+        self._show(vm, "deleting", None, cause)
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
         self._deleted.append(vm)
@@ -504,10 +574,18 @@ def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
     return table.find_refusal(operation, vm.power, in_flight=vm.operation is not None)
 
 
+def _place(subscription_id: str, group: str, name: str) -> tuple[str, str, str]:
+    return (subscription_id.lower(), group.lower(), name.lower())
+
+
 def _refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
+    target = table.TARGETS.get(vm.power, vm.power)
+    if vm.operation is not None and vm.operation.row is not None:
+        ends_in = vm.operation.row.ends_in  # a redeploy passes through more than it is set to
+        target = ends_in if ends_in in table.SETTLED else target
     message = refusal.message.format(
-        action=ACTIONS[operation],
+        action=ACTIONS.get(operation) or _SIMULATED[operation],
         vm=vm.name,
-        target=table.TARGETS.get(vm.power, vm.power),
+        target=target,
     )
     return ArmError(409, refusal.code, message)

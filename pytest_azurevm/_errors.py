@@ -52,6 +52,8 @@ class ErrorRow:
 _ROWS: Final = (
     #         key                      HTTP  code                                   message                                                        gateway  source
     ErrorRow("no-such-vm",              404, "ResourceNotFound",                    "The Resource 'Microsoft.Compute/{type}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", True, "rec, n>200"),
+    ErrorRow("evicted",                 404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec test_vm_simulate_eviction, of a VM that an eviction deleted"),
+    ErrorRow("not-spot",                409, "OperationNotAllowed",                 "Operation 'simulateEviction' is allowed only for Spot Virtual Machines", False, "rec, n=12: no final period"),
     ErrorRow("no-such-operation",       404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec for scale set instances; assumed here"),
     ErrorRow("bad-subscription",        400, "InvalidSubscriptionId",               "The provided subscription identifier '{subscription}' is malformed or invalid.", True, "seen hashicorp/terraform-provider-azurerm#25954"),
     ErrorRow("bad-group",               400, "InvalidResourceGroup",                "The provided resource group name '{group}' has these invalid characters: '{characters}'. The name can only be a letter, digit, '-', '.', '(', ')' or '_'.", True, "seen microsoft/microsoft-foundry-for-vscode#53"),

@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._vm_form import Json, checked
+from pytest_azurevm._vm_schema import VIRTUAL_MACHINE, Member
 
 _BODY_LIMIT: Final = 4 * 1024 * 1024
 _DEPTH_LIMIT: Final = (
@@ -195,14 +196,14 @@ def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
     return Response(answer.status, headers, body)
 
 
-def body_of(exchange: Exchange) -> Json:
-    """Read and judge the body of a request that writes a VM.
+def body_of(exchange: Exchange, members: Mapping[str, Member] = VIRTUAL_MACHINE) -> Json:
+    """Read and judge the body of a request that writes a VM, or what else has these *members*.
 
     Raises:
         ArmError: it is too large, no JSON, or not of a VM's form.
     """
     body, text = read_json(exchange.request.body)
-    return checked(body, text)
+    return checked(body, text, members)
 
 
 def read_json(raw: bytes) -> tuple[Any, str]:

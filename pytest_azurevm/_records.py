@@ -88,6 +88,8 @@ class VirtualMachine:
     guest_due: tuple[Entry, ...] = ()
     history: list[Change] = field(default_factory=list)
     version: int = 1
+    generalized: bool = False
+    evicted: bool = False  # the platform took it away, its disks included
     deleted_us: int | None = None
 
     @property

@@ -180,6 +180,10 @@ def instance_view(
 def statuses(vm: VirtualMachine, *, edition: Edition, calendar: Calendar) -> list[Json]:
     """Give the statuses list: OSState first, then provisioning state, then power state [rec]."""
     found: list[Json] = []
+    if vm.generalized:
+        found.append(
+            {"code": "OSState/generalized", "level": "Info", "displayStatus": "VM generalized"}
+        )
     if _from_specialized_image(vm):
         found.append(
             {"code": "OSState/specialized", "level": "Info", "displayStatus": "VM specialized"}

@@ -87,6 +87,16 @@ def extensions(model: Json) -> list[Json]:
     return found
 
 
+def is_spot(model: Json) -> bool:
+    """Whether the platform may take the VM's host away; ``Low`` is Spot's older name."""
+    return model["properties"].get("priority") in ("Spot", "Low")
+
+
+def eviction_policy(model: Json) -> str:
+    """``"Deallocate"`` or ``"Delete"``: what an eviction does [doc spot-vms.md: the default]."""
+    return str(model["properties"].get("evictionPolicy") or "Deallocate")
+
+
 def disks(model: Json) -> Iterator[Json]:
     """Give the OS disk, then the data disks."""
     return _vm_disks.disks(model["properties"]["storageProfile"])

@@ -321,3 +321,6 @@ def _members(kind: Any) -> Any:
 
 
 VIRTUAL_MACHINE: Final[dict[str, Member]] = _members(_VIRTUAL_MACHINE)
+REIMAGE: Final[dict[str, Member]] = _members(
+    {"exactVersion": "str", "osProfile": {"adminPassword customData": "str"}, "tempDisk": "bool"}
+)

@@ -21,6 +21,10 @@ KINDS = {
     "create": ("Linux", "Windows", "specialized"),
     "update": ("Linux", "Windows", "PATCH"),
     "restart": ("", "set to run"),
+    "redeploy": ("", "set to run"),
+    "reimage": ("", "set to run"),
+    "generalize": ("", "set to run", "set to be off"),
+    "eviction": ("Deallocate", "Delete", "Deallocate, busy", "Delete, busy"),
 }
 
 NOT_ALLOWED = "OperationNotAllowed"
@@ -136,6 +140,8 @@ def test_form_of_a_row(row):
         *((f"{row.operation} {row.kind}", row.witness) for row in table.LIFECYCLE),
         *((refusal.message, refusal.witness) for refusal in table.REFUSALS),
         ("busy", table.BUSY.witness),
+        ("generalized", table.GENERALIZED.witness),
+        ("under way", table.UNDER_WAY.witness),
         ("deletion", table.MARKED_FOR_DELETION.witness),
         ("conflict", table.CONFLICT.witness),
         *((f"{older} then {newer}", witness) for older, newer, _, witness in table.MEETINGS),
@@ -652,6 +658,10 @@ def test_names_are_azures():
         "power_off": "powerOff",
         "restart": "restart",
         "deallocate": "deallocate",
+        "redeploy": "redeploy",
+        "reapply": "reapply",
+        "reimage": "reimage",
+        "generalize": "generalize",
     }
 
 
