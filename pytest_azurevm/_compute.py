@@ -254,6 +254,86 @@ class Compute:
         Raises:
             ValueError: the guest is not running.
         """
+        self._befall(vm, event)
+
+    def lose_agent(self, vm: VirtualMachine) -> None:
+        """Let the VM's agent fall silent, while its guest goes on.
+
+        Raises:
+            ValueError: the guest is not running, or has no agent.
+        """
+        if not models.has_agent(vm.model):
+            raise ValueError(
+                f"{vm.name} has no agent to lose: it was created with provisionVMAgent false"
+            )
+        self._befall(vm, "agent_loss")
+        vm.agent_lost = True
+
+    def recover_agent(self, vm: VirtualMachine) -> None:
+        """Let an agent that was lost report again.
+
+        Raises:
+            ValueError: the guest is not running, or its agent was not lost.
+        """
+        if vm.deleted_us is None and not vm.agent_lost:
+            raise ValueError(
+                f"{vm.name} has not lost its agent: lose_agent() makes it. After a guest's crash "
+                "or a host's failure the agent comes back with the guest: restart or redeploy it."
+            )
+        self._befall(vm, "agent_recovery")
+
+    def fail_host(self, vm: VirtualMachine, heals_after_us: int | None) -> None:
+        """Let the VM's host fail; service healing brings the guest up again, unless ``None``.
+
+        Raises:
+            ValueError: the guest is not running.
+        """
+        row = self._row_of(vm, "host_failure")
+        self.clock.changed()
+        self._forget_guest(vm)
+        self._forget_host(vm)
+        for shown in row.shows:
+            self._pass_through(vm, shown, "host_failure")
+        vm.host_failed, vm.agent_lost = True, False
+        if heals_after_us is not None:
+            due_us = self.clock.now_us + heals_after_us
+            vm.healing_due = (self.clock.at(due_us, partial(self._healed, vm)),)
+
+    def _healed(self, vm: VirtualMachine) -> None:
+        """Service healing has put the VM on another host: its guest boots, if it is to run."""
+        self._forget_host(vm)
+        if vm.power == table.GUEST_RUNS_IN:
+            self._forget_guest(vm)
+            self._boot(vm)
+
+    def evict(self, vm: VirtualMachine) -> None:
+        """Evict a spot VM.
+
+        Raises:
+            ValueError: it is none, or it cannot be evicted now.
+        """
+        if vm.deleted_us is not None:
+            raise ValueError(f"{vm.name} cannot be evicted: it is deleted")
+        if not models.is_spot(vm.model):
+            raise ValueError(
+                f"{vm.name} is no spot VM, and only those are evicted. A VM becomes one when it is "
+                f'created, by its priority: fake.add_vm("{vm.name}", parameters='
+                '{"properties": {"priority": "Spot"}}), or the same in what a PUT sends.'
+            )
+        try:
+            self._evict(vm)
+        except ArmError as error:
+            raise ValueError(
+                f"{vm.name} cannot be evicted now: {error.message} "
+                "Only a VM that holds a host, or is about to, is evicted: start it first."
+            ) from None
+
+    def _row_of(self, vm: VirtualMachine, event: table.GuestEvent | table.Incident) -> Row:
+        """Give the row of what befalls the VM now.
+
+        Raises:
+            ValueError: its guest does not run.
+        """
         row = table.find_row(event, vm.power, frozenset())
         if row is None or vm.deleted_us is not None:
             found = (
@@ -265,9 +345,19 @@ class Compute:
                 f"{vm.name} cannot do {event}: its guest does not run, the VM {found}. "
                 "Start it first, or let the operation in flight end."
             )
+        return row
+
+    def _befall(self, vm: VirtualMachine, event: table.GuestEvent | table.Incident) -> None:
+        row = self._row_of(vm, event)
+        if vm.host_failed:
+            raise ValueError(
+                f"{vm.name} cannot do {event}: its host has failed, and its guest with it. "
+                "Restart or redeploy it, or let it heal (fail_host(heals_after=...))."
+            )
         end_us = self.clock.now_us + self.timing.duration_us(row, vm.name)
         self.clock.changed()
         self._forget_guest(vm)
+        vm.agent_lost = False  # what befalls it now says what its agent does
         for shown in row.shows:
             self._pass_through(vm, shown, event)
         self._guest_later(vm, end_us, partial(self._guest_ended, vm, row))
@@ -521,6 +611,7 @@ class Compute:
 
     def _remove(self, vm: VirtualMachine, cause: str) -> None:
         self._forget_guest(vm)
+        self._forget_host(vm)
         self._show(vm, "deleting", None, cause)
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
@@ -529,7 +620,8 @@ class Compute:
     # --- the guest -----------------------------------------------------------------------------
 
     def _boot(self, vm: VirtualMachine) -> None:
-        """The system is up; its agent reports a little later."""
+        """The system is up, on a host that is well; its agent reports a little later."""
+        self._forget_host(vm)
         if vm.agent == "absent":
             self._report(vm, table.AGENT_COMING_UP)
         ready_us = self.clock.now_us + self.timing.agent_us(table.AGENT_READY_AFTER_S)
@@ -540,8 +632,11 @@ class Compute:
         vm.agent_us = self.clock.now_us
         if agent == "ready":
             vm.guest_known = True
-        elif agent == "absent":
+            vm.agent_lost = False
+        elif agent == "absent":  # and so is its host
             vm.guest_known = False
+            vm.agent_lost = False
+            self._forget_host(vm)
 
     def _guest_ended(self, vm: VirtualMachine, row: Row) -> None:
         """What the guest did by itself is over."""
@@ -558,6 +653,13 @@ class Compute:
         for entry in vm.guest_due:
             self.clock.cancel(entry)
         vm.guest_due = ()
+
+    def _forget_host(self, vm: VirtualMachine) -> None:
+        """The VM leaves a host that failed, or that host is well again."""
+        for entry in vm.healing_due:
+            self.clock.cancel(entry)
+        vm.healing_due = ()
+        vm.host_failed = False
 
     def _image_kind(self, vm: VirtualMachine) -> str:
         return "specialized" if models.is_specialized(vm.model) else models.os_type(vm.model)

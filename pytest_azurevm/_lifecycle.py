@@ -55,6 +55,8 @@ Operation: TypeAlias = Literal[
     "eviction",
 ]
 GuestEvent: TypeAlias = Literal["guest_shutdown", "guest_reboot", "guest_crash"]
+# What befalls a VM from outside its guest, and is no operation.
+Incident: TypeAlias = Literal["host_failure", "agent_loss", "agent_recovery"]
 EditionName: TypeAlias = Literal["wire", "document"]
 AgentReport: TypeAlias = Literal["absent", "not populated", "ready", "unresponsive"]
 Same: TypeAlias = Literal["same"]
@@ -118,7 +120,7 @@ class Shown:
 class Row:
     """One line of the table."""
 
-    operation: Operation | GuestEvent
+    operation: Operation | GuestEvent | Incident
     kind: str  # the VM or the request it is about; "" fits all
     accepted_in: tuple[PowerState | None, ...]
     shows: tuple[Shown, ...]
@@ -220,6 +222,9 @@ LIFECYCLE: Final = (
     Row("guest_shutdown", "",            _ON,                (Shown(1, SAME, "stopping"),),                 "stopped",     SAME,          SAME,           (9.5, 27),  "doc; page; seconds as power_off, assumed"),
     Row("guest_reboot",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (30, 60),   "page: the platform sees it up throughout; seconds assumed"),
     Row("guest_crash",    "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (120, 120), "page: the platform sees it up; that its agent falls silent, and when, is assumed"),
+    Row("host_failure",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (900, 900), "doc resource health: the power state mostly reads running, service healing takes up to 15 minutes; the agent's silence is assumed"),
+    Row("agent_loss",     "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (0, 0),     "rec: running with a silent agent, 299 of 1663 views"),
+    Row("agent_recovery", "",            _ON,                (),                                            SAME,          SAME,          "ready",        (0, 0),     "assumed"),
 )
 # fmt: on
 
@@ -363,13 +368,15 @@ MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meetin
 # fmt: on
 
 
-def rows(operation: Operation | GuestEvent) -> tuple[Row, ...]:
+def rows(operation: Operation | GuestEvent | Incident) -> tuple[Row, ...]:
     """Give the rows of *operation*, in the order of the table."""
     return tuple(row for row in LIFECYCLE if row.operation == operation)
 
 
 def find_row(
-    operation: Operation | GuestEvent, power: PowerState | None, kinds: frozenset[str]
+    operation: Operation | GuestEvent | Incident,
+    power: PowerState | None,
+    kinds: frozenset[str],
 ) -> Row | None:
     """Give the first row that fits, or ``None``: then the operation is refused."""
     for row in _ROWS_BY_OPERATION[operation]:

@@ -86,6 +86,9 @@ class VirtualMachine:
     guest_known: bool = False  # the guest has told its name and system
     operation: OperationRecord | None = None
     guest_due: tuple[Entry, ...] = ()
+    agent_lost: bool = False  # not by a crash, nor with its host
+    host_failed: bool = False
+    healing_due: tuple[Entry, ...] = ()
     history: list[Change] = field(default_factory=list)
     version: int = 1
     generalized: bool = False

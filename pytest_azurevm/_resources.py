@@ -155,7 +155,7 @@ def instance_view(
     image = vm.model["properties"]["storageProfile"].get("imageReference") or {}
     if vm.guest_known and api_version >= _SINCE["instanceView.computerName"]:
         view.update(_system(vm, os_type, image))
-    if vm.agent != "absent" and _has_agent(vm):
+    if vm.agent != "absent" and models.has_agent(vm.model):
         view["vmAgent"] = _agent(vm, os_type, calendar)
     if vm.disks_made_us is not None:
         made = time_text(calendar(vm.disks_made_us))
@@ -297,14 +297,6 @@ def _agent(vm: VirtualMachine, os_type: str, calendar: Calendar) -> Json:
             }
         ],
     }
-
-
-def _has_agent(vm: VirtualMachine) -> bool:
-    profile = vm.model["properties"].get("osProfile") or {}
-    for system in ("linuxConfiguration", "windowsConfiguration"):
-        if (profile.get(system) or {}).get("provisionVMAgent") is False:
-            return False
-    return True
 
 
 def _boot_diagnostics(vm: VirtualMachine) -> Json | None:

@@ -97,6 +97,15 @@ def eviction_policy(model: Json) -> str:
     return str(model["properties"].get("evictionPolicy") or "Deallocate")
 
 
+def has_agent(model: Json) -> bool:
+    """Whether the VM was given an agent: it is, unless its owner says no."""
+    profile = model["properties"].get("osProfile") or {}
+    return not any(
+        (profile.get(system) or {}).get("provisionVMAgent") is False
+        for system in ("linuxConfiguration", "windowsConfiguration")
+    )
+
+
 def disks(model: Json) -> Iterator[Json]:
     """Give the OS disk, then the data disks."""
     return _vm_disks.disks(model["properties"]["storageProfile"])

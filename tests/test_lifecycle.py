@@ -16,6 +16,7 @@ from tests.builders import GROUP, begin, begin_put, codes, linux_vm, polled, ref
 OPERATIONS = get_args(table.Operation)
 POWER_STATES = get_args(table.PowerState)
 GUEST_EVENTS = get_args(table.GuestEvent)
+INCIDENTS = get_args(table.Incident)
 AGENT_REPORTS = get_args(table.AgentReport)
 KINDS = {
     "create": ("Linux", "Windows", "specialized"),
@@ -121,7 +122,7 @@ def test_shares_of_a_row(row):
 @pytest.mark.parametrize("row", table.LIFECYCLE, ids=lambda row: f"{row.operation} {row.kind}")
 def test_form_of_a_row(row):
     """A row names what exists, its median is no more than its slow figure, and it has a witness."""
-    assert row.operation in (*OPERATIONS, *GUEST_EVENTS)
+    assert row.operation in (*OPERATIONS, *GUEST_EVENTS, *INCIDENTS)
     assert row.accepted_in
     assert set(row.accepted_in) <= {None, *POWER_STATES}
     assert row.ends_in in (None, table.SAME, "running", "stopped", "deallocated")
@@ -172,7 +173,7 @@ def test_one_row_or_a_refusal(operation, power):
 
 
 @pytest.mark.parametrize("power", [None, *POWER_STATES])
-@pytest.mark.parametrize("event", GUEST_EVENTS)
+@pytest.mark.parametrize("event", [*GUEST_EVENTS, *INCIDENTS])
 def test_a_guest_acts_only_where_it_runs(event, power):
     """A guest does something by itself only while its VM is running."""
     row = table.find_row(event, power, frozenset())
