@@ -18,6 +18,8 @@ from uuid import UUID, uuid5
 
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _throttling as throttling
+from pytest_azurevm import _vm_extensions as extensions
+from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import checked_version
 from pytest_azurevm._calls import Call, Calls
 from pytest_azurevm._compute import ACTIONS, Compute
@@ -35,7 +37,7 @@ from pytest_azurevm._http import (
 from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json
-from pytest_azurevm._vm_schema import REIMAGE
+from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
 _PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
@@ -66,6 +68,9 @@ _LRO: Final[dict[Operation, Lro]] = {
     "redeploy": Lro(202, True, None, (None, None), throttling.UPDATE),
     "reapply": Lro(202, True, None, (None, None), throttling.UPDATE),
     "reimage": Lro(202, True, None, (None, None), throttling.UPDATE),
+    "extension_create": Lro(201, False, None, (None, None), throttling.UPDATE),
+    "extension_update": Lro(200, False, None, (None, None), throttling.UPDATE),
+    "extension_delete": Lro(202, True, None, (None, None), throttling.UPDATE),
 }
 _POWER: Final[tuple[Operation, ...]] = (
     "start", "power_off", "restart", "deallocate", "redeploy", "reapply", "reimage",
@@ -156,6 +161,8 @@ class Arm:
             _only(method, "GET")
             return self._get(exchange, _existing(vm, group, name))
         action = path[1].lower()
+        if action == "extensions" and len(path) <= 3:
+            return self._route_extension(exchange, method, vm, path[2] if path[2:] else "")
         if len(path) == 2 and action == "instanceview":
             exchange.operation = "instance_view"
             _only(method, "GET")
@@ -172,6 +179,47 @@ class Arm:
             return self._accepted(exchange, self._compute.act(vm, operation))
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
         raise _not_served(exchange, _action(exchange, what))
+
+    def _route_extension(
+        self, exchange: Exchange, method: str, vm: VirtualMachine | None, name: str
+    ) -> Answer:
+        """Answer a request about one extension of a VM, or about all of them without a *name*."""
+        old = extensions.find(vm.model, name) if vm is not None else None
+        exchange.operation = _extension_operation(method, name, new=old is None)
+        if not name or method not in ("PUT", "PATCH", "DELETE"):
+            _only(method, "GET")
+        if vm is None:
+            verb = {"GET": "read", "DELETE": "delete"}.get(method, "write")
+            parent = "/" + "/".join(exchange.segments[:8])
+            raise arm_error("no-parent", action=verb, parent=parent)
+        if not name:
+            found = [self._extension_body(exchange, vm, one) for one in models.extensions(vm.model)]
+            return Answer(200, {"value": found}, self._counted(throttling.LOW_COST_GET, vm))
+        if method == "PUT":
+            record = self._compute.put_extension(vm, name, body_of(exchange, EXTENSION))
+        elif old is None and method == "DELETE":
+            return Answer(204)  # [spec; not recorded]
+        elif old is None:
+            raise _no_extension(exchange, vm, name)
+        elif method == "PATCH":
+            record = self._compute.patch_extension(vm, old, body_of(exchange, EXTENSION))
+        elif method == "DELETE":
+            return self._accepted(exchange, self._compute.delete_extension(vm, old))
+        else:
+            body = self._extension_body(exchange, vm, old)
+            return Answer(200, body, self._counted(throttling.LOW_COST_GET, vm))
+        written = extensions.find(vm.model, name)
+        assert written is not None  # just now
+        return self._accepted(
+            exchange, record, body=resources.extension_body(written, vm.resource_id)
+        )
+
+    def _extension_body(self, exchange: Exchange, vm: VirtualMachine, extension: Json) -> Json:
+        view = None
+        # Of a VM without an agent that reports there is nothing to tell [rec, of deallocated ones].
+        if "instanceview" in self._expanded(exchange, ("instanceview",)) and vm.agent != "absent":
+            view = resources.extension_view(vm, extension)
+        return resources.extension_body(extension, vm.resource_id, view)
 
     def _route_location(self, exchange: Exchange, method: str, path: list[str]) -> Answer:
         location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
@@ -350,7 +398,12 @@ class Arm:
         return Answer(200, None, headers)
 
     def _accepted(
-        self, exchange: Exchange, record: OperationRecord, *, shown: str | None = None
+        self,
+        exchange: Exchange,
+        record: OperationRecord,
+        *,
+        shown: str | None = None,
+        body: Json | None = None,
     ) -> Answer:
         """Answer a request that began a long-running operation."""
         lro = _LRO[record.operation]
@@ -365,7 +418,6 @@ class Arm:
             headers["Retry-After"] = str(lro.retry_after)
         policy = throttling.UPDATE if patch else lro.policy
         headers |= self._counted(policy, record.vm)
-        body = None
         if shown is not None:
             body = self._vm_body(exchange, record.vm, provisioning_state=shown)
         return Answer(lro.status, body, headers, request_id=record.operation_id)
@@ -452,6 +504,21 @@ def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachin
         # Type and names are printed as in the request [rec].
         raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
     return vm
+
+
+def _extension_operation(method: str, name: str, *, new: bool) -> str:
+    """Give what a request to extensions is called in the log of calls."""
+    written = "extension_create" if new else "extension_update"
+    named = {"PUT": written, "PATCH": "extension_update", "DELETE": "extension_delete"}
+    return named.get(method, "extension_get") if name else "extension_list"
+
+
+def _no_extension(exchange: Exchange, vm: VirtualMachine, name: str) -> ArmError:
+    """Say that there is no such extension: of one that was, Compute says it itself [rec]."""
+    if name.lower() in vm.former_extensions:
+        return arm_error("no-such-extension", target="extensionName")
+    of = f"virtualMachines/{exchange.segments[7]}/extensions"
+    return arm_error("no-such-vm", type=of, name=name, group=exchange.segments[3])
 
 
 def _only(method: str, allowed: str) -> None:

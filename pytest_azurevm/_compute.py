@@ -13,9 +13,10 @@ from functools import cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
+from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._clock import Clock
-from pytest_azurevm._errors import CANCELED, PREEMPTED, ArmError, arm_error
+from pytest_azurevm._errors import AGENT_SILENT, CANCELED, PREEMPTED, ArmError, arm_error
 from pytest_azurevm._lifecycle import (
     AgentReport,
     Edition,
@@ -51,6 +52,9 @@ ACTIONS: Final[dict[Operation, str]] = {
     "reapply": "reapply",
     "reimage": "reimage",
     "generalize": "generalize",
+    "extension_create": "extensions/write",
+    "extension_update": "extensions/write",
+    "extension_delete": "extensions/delete",
 }
 # An eviction is no operation of ARM; only a simulated one is asked for.
 _SIMULATED: Final[dict[Operation, str]] = {"eviction": "simulateEviction"}
@@ -226,6 +230,138 @@ class Compute:
         judged = self._judge(vm, operation, table.KINDS_BY_GOAL.get(vm.goal, frozenset()))
         return self._accept(vm, self._plan(vm, judged))
 
+    def put_extension(self, vm: VirtualMachine, name: str, body: Json) -> OperationRecord:
+        """Write an extension of the VM, a new one or one that is there.
+
+        Raises:
+            ArmError: the body cannot be, or extensions cannot be written now; nothing changed.
+        """
+        checked_name(name)
+        old = extensions.find(vm.model, name)
+        made = extensions.created(body, name=name if old is None else old["name"])
+        operation: Operation = "extension_create" if old is None else "extension_update"
+        return self._on_extension(vm, operation, made, "Creating" if old is None else "Updating")
+
+    def patch_extension(self, vm: VirtualMachine, old: Json, body: Json) -> OperationRecord:
+        """Change some of an extension.
+
+        Raises:
+            ArmError: extensions cannot be written now; nothing changed.
+        """
+        made = extensions.patched(old, body)
+        return self._on_extension(vm, "extension_update", made, "Updating")
+
+    def delete_extension(self, vm: VirtualMachine, extension: Json) -> OperationRecord:
+        """Take an extension off the VM.
+
+        Raises:
+            ArmError: extensions cannot be written now; nothing changed.
+        """
+        return self._on_extension(vm, "extension_delete", extension, "Deleting")
+
+    def _on_extension(
+        self, vm: VirtualMachine, operation: Operation, extension: Json, state: str
+    ) -> OperationRecord:
+        """Begin an operation on one extension, beside those on others."""
+        judged = self._judge(vm, operation, frozenset())
+        if not models.takes_extensions(vm.model):
+            raise arm_error("no-extensions")
+        plan = self._plan(vm, judged)
+        row = judged.row
+        assert row is not None  # none of their meetings goes without one
+        self.clock.changed()
+        record = OperationRecord(
+            self.new_id(),
+            operation,
+            vm,
+            self.clock.now_us,
+            row,
+            _standing(vm.power, vm.goal),
+            extension=extension["name"],
+        )
+        self._operations[record.operation_id] = record
+        for older in tuple(vm.extension_operations):
+            if older.extension == record.extension and table.SAME_EXTENSION == "preempt":
+                self._close(older, "Canceled", PREEMPTED)
+        vm.extension_operations.append(record)
+        vm.model = extensions.placed(vm.model, extension, state)
+        vm.version += 1
+        self._show_in_turn(record, row, plan.views_us)
+        self._let_agent_work(record, plan.ends_us, plan.failure)
+        return record
+
+    def _let_agent_work(
+        self, record: OperationRecord, span_us: int, failure: Failure | None
+    ) -> None:
+        """Let the agent do an extension's work, as soon as it reports."""
+        record.when_agent_reports = None
+        for entry in record.due:
+            self.clock.cancel(entry)
+        if self._agent_works(record.vm):
+            due_us = self.clock.now_us + span_us
+            action = partial(self._agent_has_worked, record, span_us, failure)
+        else:
+            record.when_agent_reports = partial(self._let_agent_work, record, span_us, failure)
+            patience_us = self.timing.agent_us(table.AGENT_GIVEN_UP_AFTER_S)
+            due_us = max(self.clock.now_us, record.started_us + patience_us)
+            code, message = AGENT_SILENT
+            silent = Failure(code, message.format(vm=record.vm.name))
+            action = partial(self._end_extension, record, silent)
+        record.due = (self.clock.at(due_us, action),)
+
+    def _agent_works(self, vm: VirtualMachine) -> bool:
+        return vm.power == table.GUEST_RUNS_IN and vm.agent not in table.DEAF
+
+    def _agent_has_worked(
+        self, record: OperationRecord, span_us: int, failure: Failure | None
+    ) -> None:
+        if self._agent_works(record.vm):
+            self._end_extension(record, failure)
+        else:  # it fell silent over its work
+            self._let_agent_work(record, span_us, failure)
+
+    def _end_extension(self, record: OperationRecord, failure: Failure | None) -> None:
+        """End an operation on an extension; however it ends, the VM has succeeded [rec, n=2]."""
+        vm, name = record.vm, record.extension
+        error = None if failure is None else (failure.code, failure.message)
+        extension = extensions.find(vm.model, name)
+        assert extension is not None  # whoever takes it away ends its operations
+        self._close(record, "Succeeded" if failure is None else "Failed", error)
+        if error is not None:
+            vm.extension_errors[name.lower()] = error
+            self._set_extensions(vm, extensions.placed(vm.model, extension, "Failed"))
+        elif record.operation == "extension_delete":
+            self._forget_extension(vm, name)
+        else:
+            vm.extension_errors.pop(name.lower(), None)
+            self._set_extensions(vm, extensions.placed(vm.model, extension, "Succeeded"))
+        cause = record.operation if error is None else f"{record.operation}: {error[0]}"
+        self._extensions_done(vm, cause, keeps_failure=error is not None)
+
+    def _extensions_done(self, vm: VirtualMachine, cause: str, *, keeps_failure: bool) -> None:
+        """Show the VM as it is once the last of its extensions' operations is over."""
+        if vm.extension_operations:
+            return
+        if keeps_failure and vm.failure is not None:  # of an operation on the VM itself, before
+            self._provisioned(vm, "failed", vm.failure, vm.power, cause)
+        else:
+            self._provisioned(vm, "succeeded", None, vm.power, cause)
+
+    def _set_extensions(self, vm: VirtualMachine, model: Json) -> None:
+        """Make extensions effective, and nothing else that a failed update may have left."""
+        vm.model = model
+        if vm.effective_model is None:
+            return  # its create failed: nothing was ever effective
+        runs = {key: value for key, value in vm.effective_model.items() if key != "resources"}
+        if models.extensions(model):
+            runs["resources"] = model["resources"]
+        vm.effective_model = model if runs == model else runs
+
+    def _forget_extension(self, vm: VirtualMachine, name: str) -> None:
+        vm.extension_errors.pop(name.lower(), None)
+        vm.former_extensions.add(name.lower())
+        self._set_extensions(vm, extensions.without(vm.model, name))
+
     def generalize(self, vm: VirtualMachine) -> None:
         """Mark the VM as generalized: the source of images, and no VM to run any more.
 
@@ -364,7 +500,7 @@ class Compute:
 
     def _evict(self, vm: VirtualMachine) -> None:
         """Take the VM's host away, as its policy says; what is in flight is preempted."""
-        busy = ", busy" if vm.operation is not None else ""
+        busy = ", busy" if vm.in_flight is not None else ""
         kind = f"{models.eviction_policy(vm.model)}{busy}"
         judged = self._judge(vm, "eviction", frozenset({kind}))
         span_us = 0 if judged.row is None else self.timing.duration_us(judged.row, vm.name)
@@ -391,7 +527,7 @@ class Compute:
         Raises:
             ValueError: nothing is in flight, or nothing that its owner began.
         """
-        operation = vm.operation
+        operation = vm.in_flight
         if operation is None:
             raise ValueError(f"{vm.name} has no operation in flight to cancel")
         if operation.operation in table.BY_THE_PLATFORM:
@@ -400,6 +536,13 @@ class Compute:
                 f"at it ({operation.operation}). Let it end: clock.run_until_idle()."
             )
         self.clock.changed()
+        if operation.extension:
+            self._close(operation, "Canceled", CANCELED)
+            extension = extensions.find(vm.model, operation.extension)
+            if extension is not None:
+                vm.model = extensions.placed(vm.model, extension, "Canceled")
+            self._extensions_done(vm, f"{operation.operation}: canceled", keeps_failure=True)
+            return
         power = self._cut_short(operation)
         vm.goal = operation.before.goal
         self._close(operation, "Canceled", CANCELED)
@@ -428,6 +571,9 @@ class Compute:
                 raise _refused(table.BUSY, vm, operation)
             if meeting in ("follow", "beside"):
                 return _Judged(operation, kinds, None, meeting)
+        for older in vm.extension_operations:
+            if table.meet(older.operation, operation) == "refuse":
+                raise _refused(_refusal(vm, operation), vm, operation)
         if vm.generalized and operation in table.GENERALIZED.operations:
             raise _refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
@@ -470,6 +616,8 @@ class Compute:
         if row is None:
             record.due = (self.clock.at(end_us, partial(self._end_beside, record)),)
             return record
+        for extension_operation in tuple(vm.extension_operations):
+            self._close(extension_operation, "Canceled", PREEMPTED)
         if older is not None:
             self._close(older, "Canceled", PREEMPTED)
         vm.operation = record
@@ -523,7 +671,8 @@ class Compute:
         # [doc: reapply, redeploy, restart repair it].
         if vm.effective_model is not vm.model or vm.disks_made_us is None:
             self._make_disks(vm)
-        self._install_extensions(vm)
+        if vm.goal == table.GUEST_RUNS_IN:  # where no guest runs, what was preempted stays undone
+            self._install_extensions(vm)
         vm.effective_model = vm.model
         power = vm.power if row.ends_in == table.SAME else row.ends_in
         self._provisioned(vm, "succeeded", None, power, record.operation)
@@ -558,6 +707,8 @@ class Compute:
         record.ended_us = self.clock.now_us
         if record.vm.operation is record:
             record.vm.operation = None
+        if record in record.vm.extension_operations:
+            record.vm.extension_operations.remove(record)
         for follower in record.followers:
             self._close(follower, status, error)
         record.followers = ()
@@ -602,12 +753,16 @@ class Compute:
             vm.disks_made_us = self.clock.now_us
 
     def _install_extensions(self, vm: VirtualMachine) -> None:
-        if models.extensions(vm.model):
-            vm.model = {**vm.model, "resources": [
-                {**extension, "properties": {**extension["properties"],
-                                             "provisioningState": "Succeeded"}}
-                for extension in models.extensions(vm.model)
-            ]}  # fmt: skip
+        """Bring every extension to where its owner wants it, also by an operation preempted.
+
+        One that failed stays so: its script is not run again by itself [assumed].
+        """
+        for extension in models.extensions(vm.model):
+            state = extension["properties"]["provisioningState"]
+            if state == "Deleting":
+                self._forget_extension(vm, extension["name"])
+            elif state != "Failed":
+                vm.model = extensions.placed(vm.model, extension, "Succeeded")
 
     def _remove(self, vm: VirtualMachine, cause: str) -> None:
         self._forget_guest(vm)
@@ -633,6 +788,9 @@ class Compute:
         if agent == "ready":
             vm.guest_known = True
             vm.agent_lost = False
+            for record in tuple(vm.extension_operations):
+                if record.when_agent_reports is not None:
+                    record.when_agent_reports()
         elif agent == "absent":  # and so is its host
             vm.guest_known = False
             vm.agent_lost = False
@@ -673,7 +831,7 @@ def _fixes_power(record: OperationRecord) -> bool:
 
 
 def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
-    return table.find_refusal(operation, vm.power, in_flight=vm.operation is not None)
+    return table.find_refusal(operation, vm.power, in_flight=vm.in_flight is not None)
 
 
 def _place(subscription_id: str, group: str, name: str) -> tuple[str, str, str]:

@@ -156,8 +156,8 @@ class FakeVM:
 
     @property
     def operation(self) -> OperationInFlight | None:
-        """The operation in flight, or ``None``."""
-        return self._in_flight(self._looked().operation)
+        """The operation in flight, or ``None``; of several on extensions, the oldest."""
+        return self._in_flight(self._looked().in_flight)
 
     def guest_shutdown(self) -> None:
         """Shut the system down from inside: ``stopping``, then ``stopped``, and still billed.

@@ -53,6 +53,9 @@ Operation: TypeAlias = Literal[
     "reimage",
     "generalize",
     "eviction",
+    "extension_create",
+    "extension_update",
+    "extension_delete",
 ]
 GuestEvent: TypeAlias = Literal["guest_shutdown", "guest_reboot", "guest_crash"]
 # What befalls a VM from outside its guest, and is no operation.
@@ -82,6 +85,12 @@ OS_DISK_UNTOLD_IN: Final[PowerState] = "deallocated"
 BESIDE_A_CREATE_AS_IN: Final[PowerState] = "running"
 # Done by the time it is answered: it takes no time, and is not polled [rec, n=134].
 AT_ONCE: Final[tuple[Operation, ...]] = ("generalize",)
+# Of one extension, not of the VM: several go on beside each other, and the VM stays as it was.
+OF_AN_EXTENSION: Final[tuple[Operation, ...]] = (
+    "extension_create",
+    "extension_update",
+    "extension_delete",
+)
 # The platform's own doing: nobody polls it, nobody cancels it.
 BY_THE_PLATFORM: Final[tuple[Operation, ...]] = ("eviction",)
 # What a VM is by its goal, for the kinds of the table [err "running (or set to run)"].
@@ -219,6 +228,9 @@ LIFECYCLE: Final = (
     Row("eviction",       "Delete",      _HELD,              _EVICTING,                                     None,          "deallocated", SAME,           (57, 57),   "rec test_vm_simulate_eviction: then GET is a 404 NotFound"),
     Row("eviction",       "Deallocate, busy", _TAKEN,        _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (57, 57),   "seen osbuild/osbuild-composer#1447: it preempts; what is shown is assumed"),
     Row("eviction",       "Delete, busy", _TAKEN,            _DEALLOCATING,                                 None,          "deallocated", SAME,           (57, 57),   "seen osbuild/osbuild-composer#1447: it preempts; what is shown is assumed"),
+    Row("extension_create", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (48, 159),  "rec, n=90"),
+    Row("extension_update", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (48, 159),  "rec, n=90; those of existing ones among them"),
+    Row("extension_delete", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (15.5, 91), "rec; the slow figure is the maximum"),
     Row("guest_shutdown", "",            _ON,                (Shown(1, SAME, "stopping"),),                 "stopped",     SAME,          SAME,           (9.5, 27),  "doc; page; seconds as power_off, assumed"),
     Row("guest_reboot",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (30, 60),   "page: the platform sees it up throughout; seconds assumed"),
     Row("guest_crash",    "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (120, 120), "page: the platform sees it up; that its agent falls silent, and when, is assumed"),
@@ -245,6 +257,7 @@ class Refusal:
 _POWER: Final = ("start", "power_off", "restart", "deallocate")
 _MOVES: Final = ("redeploy", "reimage")  # these too change the power state, on their way
 _WRITES: Final = ("update", "reapply")  # these leave it alone
+_EXTENSIONS: Final = OF_AN_EXTENSION
 _DEALLOCATED_TEXT: Final = (
     "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "
     "marked to be deallocated."
@@ -287,6 +300,13 @@ REFUSALS: Final = (
         "The operation requires the VM to be running (or set to run).",
         "seen PierreBeucher/cloudypad#69; of a VM that never came up assumed",
     ),
+    Refusal(
+        _EXTENSIONS,
+        (*_NONE_SHOWN, "starting", "stopping", "stopped", "deallocating", "deallocated"),
+        "OperationNotAllowed",
+        "Cannot modify extensions in the VM when the VM is not running.",
+        "err",
+    ),
 )
 BUSY: Final = Refusal(
     (*_POWER, *_MOVES),
@@ -297,7 +317,7 @@ BUSY: Final = Refusal(
     "err; which pairs it answers is assumed",
 )
 MARKED_FOR_DELETION: Final = Refusal(
-    ("create", *_WRITES, *_POWER, *_MOVES, "generalize", "eviction"),
+    ("create", *_WRITES, *_POWER, *_MOVES, *_EXTENSIONS, "generalize", "eviction"),
     (),
     "OperationNotAllowed",
     "Operation '{action}' is not allowed on VM '{vm}' since the VM is marked for deletion. You can "
@@ -321,7 +341,7 @@ UNDER_WAY: Final = Refusal(
     "err; that it answers this is assumed",
 )
 CONFLICT: Final = Refusal(
-    _WRITES,
+    (*_WRITES, *_EXTENSIONS),
     (),
     "Conflict",
     "The request failed due to conflict with a concurrent request. To resolve it, please refer to "
@@ -353,6 +373,13 @@ MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meetin
     (("create",),                   ("update",),             "beside",           "rec: tags written during a create"),
     (("create",),                   ("deallocate",),         "preempt",          "assumed"),
     (("create",),                   ("start", "power_off", "restart", *_MOVES), "refuse", "assumed"),
+    (("delete",),                   _EXTENSIONS,             "deleting",         "err"),
+    (_EXTENSIONS,                   ("update",),             "preempt",          "seen hashicorp/terraform-provider-azurerm#6025"),
+    (_EXTENSIONS,                   ("delete", "reapply", "eviction", *_POWER, *_MOVES), "preempt", "assumed: by analogy with update"),
+    (_EXTENSIONS,                   _EXTENSIONS,             "beside",           "assumed: each is a resource of its own; see SAME_EXTENSION"),
+    (_EXTENSIONS,                   ("generalize",),         "refuse",           "err: it runs"),
+    (("create", *_WRITES),          _EXTENSIONS,             "conflict",         "assumed"),
+    ((*_POWER, *_MOVES, "eviction"), _EXTENSIONS,            "refuse",           'err "when the VM is not running"; while it restarts assumed'),
     (("create",),                   ("reapply",),            "conflict",         "assumed: it does not help a VM that is stuck in its create"),
     (("update",),                   ("update", *_POWER),     "preempt",          "seen kubernetes-sigs/cloud-provider-azure#1356 for update; by analogy for the rest"),
     (("update",),                   ("reapply", *_MOVES),    "preempt",          "assumed: by analogy with update"),
@@ -366,6 +393,10 @@ MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meetin
     (_POWER,                        ("update",),             "conflict",         "assumed"),
 )
 # fmt: on
+
+
+# Two operations on one and the same extension [assumed: as of two updates of one VM].
+SAME_EXTENSION: Final[Meeting] = "preempt"
 
 
 def rows(operation: Operation | GuestEvent | Incident) -> tuple[Row, ...]:
@@ -537,6 +568,11 @@ POWER_STATUS: Final[dict[PowerState, Status]] = {
 AGENT_READY_AFTER_S: Final = 7.0
 # What it reports until then, if it had reported nothing before [rec].
 AGENT_COMING_UP: Final[AgentReport] = "not populated"
+
+# With an agent that reports this no extension is installed or taken away; the operation waits so
+# long for it, from its start, and then has failed [rec test_vm_create_with_default_trusted_launch].
+DEAF: Final[tuple[AgentReport, ...]] = ("unresponsive",)
+AGENT_GIVEN_UP_AFTER_S: Final = 1_500.0
 
 # What an extension in a create request takes, one after the other [rec, n=90: median, 90th].
 EXTENSION_SECONDS: Final = (48.0, 159.0)

@@ -5,6 +5,7 @@ Plain records without behaviour; ``_compute`` alone writes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -61,6 +62,8 @@ class OperationRecord:
     polled: bool = False  # a client has looked at it once
     due: tuple[Entry, ...] = ()
     followers: tuple[OperationRecord, ...] = ()
+    extension: str = ""  # which one it is about, if any
+    when_agent_reports: Callable[[], None] | None = None  # of one that waits for it
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +88,9 @@ class VirtualMachine:
     agent_us: int = 0
     guest_known: bool = False  # the guest has told its name and system
     operation: OperationRecord | None = None
+    extension_operations: list[OperationRecord] = field(default_factory=list)  # beside each other
+    extension_errors: dict[str, tuple[str, str]] = field(default_factory=dict)  # by folded name
+    former_extensions: set[str] = field(default_factory=set)  # deleted ones, folded
     guest_due: tuple[Entry, ...] = ()
     agent_lost: bool = False  # not by a crash, nor with its host
     host_failed: bool = False
@@ -94,6 +100,13 @@ class VirtualMachine:
     generalized: bool = False
     evicted: bool = False  # the platform took it away, its disks included
     deleted_us: int | None = None
+
+    @property
+    def in_flight(self) -> OperationRecord | None:
+        """The operation on the VM that has not ended, else the oldest on one of its extensions."""
+        if self.operation is not None or not self.extension_operations:
+            return self.operation
+        return self.extension_operations[0]
 
     @property
     def resource_id(self) -> str:

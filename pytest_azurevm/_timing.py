@@ -37,8 +37,9 @@ class Timing:
     Set one operation's seconds for every VM (``fake.timing.create = 300``), or for those whose
     name matches (``fake.timing.set("start", 45, vm="web-*")``). What is set last wins. The
     operations are create, update, delete, start, power_off, restart, deallocate, redeploy, reapply
-    and reimage, an eviction of a spot VM, the guest events guest_shutdown, guest_reboot and
-    guest_crash, and extension: one extension of a create request.
+    and reimage, an eviction of a spot VM, extension_create, extension_update and extension_delete
+    of an extension by itself, the guest events guest_shutdown, guest_reboot and guest_crash, and
+    extension: one extension of a create request.
     """
 
     create: float
@@ -52,6 +53,9 @@ class Timing:
     reapply: float
     reimage: float
     eviction: float
+    extension_create: float
+    extension_update: float
+    extension_delete: float
     guest_shutdown: float
     guest_reboot: float
     guest_crash: float

@@ -97,6 +97,12 @@ def eviction_policy(model: Json) -> str:
     return str(model["properties"].get("evictionPolicy") or "Deallocate")
 
 
+def takes_extensions(model: Json) -> bool:
+    """Whether extensions may be written: there is an agent, and its owner lets it."""
+    profile = model["properties"].get("osProfile") or {}
+    return has_agent(model) and profile.get("allowExtensionOperations") is not False
+
+
 def has_agent(model: Json) -> bool:
     """Whether the VM was given an agent: it is, unless its owner says no."""
     profile = model["properties"].get("osProfile") or {}

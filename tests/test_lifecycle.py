@@ -663,6 +663,9 @@ def test_names_are_azures():
         "reapply": "reapply",
         "reimage": "reimage",
         "generalize": "generalize",
+        "extension_create": "extensions/write",
+        "extension_update": "extensions/write",
+        "extension_delete": "extensions/delete",
     }
 
 

@@ -29,7 +29,8 @@ RECORDED = (
 )  # fmt: skip
 TIMED = (
     "create", "update", "delete", "start", "power_off", "restart", "deallocate", "redeploy",
-    "reapply", "reimage", "eviction", "guest_shutdown", "guest_reboot", "guest_crash", "extension",
+    "reapply", "reimage", "eviction", "extension_create", "extension_update", "extension_delete",
+    "guest_shutdown", "guest_reboot", "guest_crash", "extension",
 )  # fmt: skip
 KNOWN = f"it knows {', '.join(TIMED)}, profile and jitter"
 
