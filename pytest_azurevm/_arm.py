@@ -19,6 +19,8 @@ from uuid import UUID, uuid5
 
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _throttling as throttling
+from pytest_azurevm import _vm_extensions as extensions
+from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import checked_version
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import ACTIONS, Compute
@@ -42,6 +44,7 @@ from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
 from pytest_azurevm._rules import NOTHING, Rules
 from pytest_azurevm._vm_form import Json, checked
+from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
 _PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
@@ -67,8 +70,22 @@ _LRO: Final[dict[Operation, Lro]] = {
     "power_off": Lro(202, True, None, (None, None)),
     "restart": Lro(202, True, None, (None, None)),
     "deallocate": Lro(202, True, 10, (36, None)),
+    # A redeploy's Retry-After is known from recordings alone that had it taken out: none, assumed.
+    "redeploy": Lro(202, True, None, (None, None)),
+    "reapply": Lro(202, True, None, (None, None)),
+    "reimage": Lro(202, True, None, (None, None)),
+    "extension_create": Lro(201, False, None, (None, None)),
+    "extension_update": Lro(200, False, None, (None, None)),
+    "extension_delete": Lro(202, True, None, (None, None)),
 }
-_POWER: Final[tuple[Operation, ...]] = ("start", "power_off", "restart", "deallocate")
+_POWER: Final[tuple[Operation, ...]] = (
+    "start", "power_off", "restart", "deallocate", "redeploy", "reapply", "reimage",
+)  # fmt: skip
+# Actions without an operation to poll: our name, and how they are answered [rec].
+_AT_ONCE: Final = {
+    "generalize": ("generalize", 200),
+    "simulateeviction": ("simulate_eviction", 204),
+}
 _POWER_ACTIONS: Final = {ACTIONS[operation].lower(): operation for operation in _POWER}
 # Yes or no in a request's query: these change nothing here, but must be one of the two.
 _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
@@ -226,6 +243,8 @@ class Arm:
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
+        if vm is None and method not in ("PUT", "DELETE"):
+            self._judge_eviction(subscription, group, name)
         if len(path) == 1:
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
@@ -238,18 +257,78 @@ class Arm:
             self._admit(exchange, "get", subscription, group, vm=vm)
             return self._get(exchange, _existing(vm, group, name))
         action = path[1].lower()
+        if action == "extensions" and len(path) <= 3:
+            extension = path[2] if path[2:] else ""
+            return self._route_extension(exchange, method, subscription, group, vm, extension)
         if len(path) == 2 and action == "instanceview":
             _only(method, "GET")
             self._admit(exchange, "instance_view", subscription, group, vm=vm)
             return self._instance_view(exchange, _existing(vm, group, name))
+        if len(path) == 2 and method == "POST" and action in _AT_ONCE:
+            operation, status = _AT_ONCE[action]
+            self._admit(exchange, operation, subscription, group, vm=vm)
+            self._do_at_once(operation, _existing(vm, group, name))
+            return Answer(status, None, exchange.counted)
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
             self._admit(exchange, operation, subscription, group, vm=vm)
             vm = _existing(vm, group, name)
             _judge_flags(exchange, operation)
+            if operation == "reimage" and exchange.request.body:
+                checked(*read_json(exchange.request.body), REIMAGE)  # it leaves no trace
             return self._accepted(exchange, self._compute.act(vm, operation))
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
         raise _not_served(exchange, _action(exchange, what))
+
+    def _route_extension(
+        self,
+        exchange: Exchange,
+        method: str,
+        subscription: str,
+        group: str,
+        vm: VirtualMachine | None,
+        name: str,
+    ) -> Answer:
+        """Answer a request about one extension of a VM, or about all of them without a *name*."""
+        old = extensions.find(vm.model, name) if vm is not None else None
+        operation = exchange.operation = _extension_operation(method, name, new=old is None)
+        if not name or method not in ("PUT", "PATCH", "DELETE"):
+            _only(method, "GET")
+        writes = bool(name) and method in ("PUT", "PATCH")
+        value, text = read_json(exchange.request.body) if writes else (None, "")
+        self._admit(exchange, operation, subscription, group, vm=vm, body=value)
+        if vm is None:
+            verb = {"GET": "read", "DELETE": "delete"}.get(method, "write")
+            parent = "/" + "/".join(exchange.segments[:8])
+            raise arm_error("no-parent", action=verb, parent=parent)
+        if not name:
+            found = [self._extension_body(exchange, vm, one) for one in models.extensions(vm.model)]
+            return Answer(200, {"value": found}, exchange.counted)
+        if method == "PUT":
+            record = self._compute.put_extension(vm, name, checked(value, text, EXTENSION))
+        elif old is None and method == "DELETE":
+            return Answer(204)  # [spec; not recorded]
+        elif old is None:
+            raise _no_extension(exchange, vm, name)
+        elif method == "PATCH":
+            record = self._compute.patch_extension(vm, old, checked(value, text, EXTENSION))
+        elif method == "DELETE":
+            return self._accepted(exchange, self._compute.delete_extension(vm, old))
+        else:
+            body = self._extension_body(exchange, vm, old)
+            return Answer(200, body, exchange.counted)
+        written = extensions.find(vm.model, name)
+        assert written is not None  # just now
+        return self._accepted(
+            exchange, record, body=resources.extension_body(written, vm.resource_id)
+        )
+
+    def _extension_body(self, exchange: Exchange, vm: VirtualMachine, extension: Json) -> Json:
+        view = None
+        # Of a VM without an agent that reports there is nothing to tell [rec, of deallocated ones].
+        if "instanceview" in self._expanded(exchange, ("instanceview",)) and vm.agent != "absent":
+            view = resources.extension_view(vm, extension)
+        return resources.extension_body(extension, vm.resource_id, view)
 
     def _route_location(self, exchange: Exchange, method: str, path: tuple[str, ...]) -> Answer:
         location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
@@ -319,6 +398,17 @@ class Arm:
             return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
         _judge_flags(exchange, "delete")
         return self._accepted(exchange, self._compute.act(vm, "delete"))
+
+    def _judge_eviction(self, subscription: str, group: str, name: str) -> None:
+        """Let Compute itself say that an evicted VM is gone, for ARM has not heard of it [rec]."""
+        if self._compute.was_evicted(subscription, group, name):
+            raise arm_error("evicted")
+
+    def _do_at_once(self, operation: str, vm: VirtualMachine) -> None:
+        if operation == "generalize":
+            self._compute.generalize(vm)
+        else:
+            self._compute.simulate_eviction(vm)
 
     def _get(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
         wanted = self._expanded(exchange, ("instanceview", "userdata", *_EXPANSIONS_NOT_SERVED))
@@ -417,7 +507,12 @@ class Arm:
         return Answer(200, None, headers)
 
     def _accepted(
-        self, exchange: Exchange, record: OperationRecord, *, shown: str | None = None
+        self,
+        exchange: Exchange,
+        record: OperationRecord,
+        *,
+        shown: str | None = None,
+        body: Json | None = None,
     ) -> Answer:
         """Answer a request that began a long-running operation."""
         lro = _LRO[record.operation]
@@ -430,7 +525,6 @@ class Arm:
         if lro.retry_after is not None:
             headers["Retry-After"] = str(lro.retry_after)
         headers |= exchange.counted
-        body = None
         if shown is not None:
             body = self._vm_body(exchange, record.vm, provisioning_state=shown)
         return Answer(lro.status, body, headers, request_id=record.operation_id)
@@ -517,6 +611,21 @@ def _region(vm: VirtualMachine) -> str:
 @cache
 def _partition(region: str) -> str:
     return str(uuid5(_PARTITIONS, region))
+
+
+def _extension_operation(method: str, name: str, *, new: bool) -> str:
+    """Give what a request to extensions is called in the log of calls."""
+    written = "extension_create" if new else "extension_update"
+    named = {"PUT": written, "PATCH": "extension_update", "DELETE": "extension_delete"}
+    return named.get(method, "extension_get") if name else "extension_list"
+
+
+def _no_extension(exchange: Exchange, vm: VirtualMachine, name: str) -> ArmError:
+    """Say that there is no such extension: of one that was, Compute says it itself [rec]."""
+    if name.lower() in vm.former_extensions:
+        return arm_error("no-such-extension", target="extensionName")
+    of = f"virtualMachines/{exchange.segments[7]}/extensions"
+    return arm_error("no-such-vm", type=of, name=name, group=exchange.segments[3])
 
 
 def _only(method: str, allowed: str) -> None:

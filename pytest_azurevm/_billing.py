@@ -108,7 +108,8 @@ def _spans(vm: VirtualMachine, edition: Edition, now_us: int) -> Iterator[_Span]
             yield (since_us, gone_us, kind)
     if vm.disks_made_us is not None:
         # A detached disk outlives its VM, and its bill goes on [doc delete.md].
-        until_us = now_us if models.keeps_disks(vm.model) else gone_us
+        # An eviction takes them along [doc spot-vms.md: Delete removes the VM and its disks].
+        until_us = now_us if models.keeps_disks(vm.model) and not vm.evicted else gone_us
         if until_us > vm.disks_made_us:
             yield (vm.disks_made_us, until_us, "disks")
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, TypeAlias, overload
 
-# What a call's ``operation`` may be: the SDK's methods without ``begin_``, and two of our own.
+# What a call's ``operation`` may be: the SDK's methods without ``begin_``, those of extensions with
+# ``extension_`` before them, and two of our own.
 OPERATIONS: Final = (
     "create", "update", "create_or_update", "delete", "get", "instance_view", "list", "list_all",
     "list_by_location", "start", "power_off", "restart", "deallocate", "redeploy", "reapply",
-    "reimage", "generalize", "capture", "run_command", "poll", "other",
+    "reimage", "generalize", "simulate_eviction", "extension_create", "extension_update",
+    "extension_delete", "extension_get", "extension_list", "capture", "run_command", "poll",
+    "other",
 )  # fmt: skip
 # One PUT is a create or an update; the SDK has one method for both.
 _BOTH: Final = {"create_or_update": ("create", "update")}
@@ -89,8 +92,9 @@ class Calls(Sequence[Call]):
         Args:
             operation: an fnmatch pattern, or one of create, update, create_or_update (either of
                 these two), delete, get, instance_view, list, list_all, list_by_location, start,
-                power_off, restart, deallocate, redeploy, reapply, reimage, generalize, capture,
-                run_command, poll and other.
+                power_off, restart, deallocate, redeploy, reapply, reimage, generalize,
+                simulate_eviction, extension_create, extension_update, extension_delete,
+                extension_get, extension_list, capture, run_command, poll and other.
             vm: an fnmatch pattern of the VM's name, in any case.
             method: an fnmatch pattern of the HTTP method.
             status: the answer's HTTP status.

@@ -10,14 +10,16 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
+from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._clock import Clock
-from pytest_azurevm._errors import CANCELED, PREEMPTED, ArmError, arm_error
+from pytest_azurevm._errors import AGENT_SILENT, CANCELED, PREEMPTED, ArmError, arm_error
 from pytest_azurevm._lifecycle import (
     AgentReport,
     Concurrency,
@@ -36,6 +38,7 @@ from pytest_azurevm._records import (
     OperationStatus,
     Standing,
     VirtualMachine,
+    key_of,
 )
 from pytest_azurevm._register import Register
 from pytest_azurevm._timing import LONGEST_US, Timing
@@ -50,7 +53,16 @@ ACTIONS: Final[dict[Operation, str]] = {
     "power_off": "powerOff",
     "restart": "restart",
     "deallocate": "deallocate",
+    "redeploy": "redeploy",
+    "reapply": "reapply",
+    "reimage": "reimage",
+    "generalize": "generalize",
+    "extension_create": "extensions/write",
+    "extension_update": "extensions/write",
+    "extension_delete": "extensions/delete",
 }
+# An eviction is no operation of ARM; only a simulated one is asked for.
+_SIMULATED: Final[dict[Operation, str]] = {"eviction": "simulateEviction"}
 
 
 FateOf: TypeAlias = Callable[[VirtualMachine, Operation], Fate | None]
@@ -104,6 +116,7 @@ class Compute:
         self._deleted: list[VirtualMachine] = []
         self._ghosts: list[VirtualMachine] = []  # deleted, and still in lists
         self._reserved_nics: dict[str, tuple[str, int]] = {}  # for whom, and until when
+        self._evicted_names: set[str] = set()
         self._sequence = 0
 
     # --- looking -------------------------------------------------------------------------------
@@ -145,6 +158,10 @@ class Compute:
         ]
         return heapq.merge(there, ghosts, key=lambda vm: vm.sequence) if ghosts else there
 
+    def was_evicted(self, subscription_id: str, group: str, name: str) -> bool:
+        """Whether an eviction deleted the VM of that name, and no other took it since."""
+        return key_of(subscription_id, group, name) in self._evicted_names
+
     def find_operation(self, operation_id: str) -> OperationRecord | None:
         """Give the operation of that id."""
         return self._operations.get(operation_id.lower())
@@ -167,6 +184,7 @@ class Compute:
         self._judge_leftovers(vm)
         plan = self._plan(vm, self._judge(vm, "create", frozenset({self._image_kind(vm)})))
         self._register.add(vm)
+        self._evicted_names.discard(key_of(subscription_id, group, name))
         return self._accept(vm, plan)
 
     def _judge_leftovers(self, vm: VirtualMachine) -> None:
@@ -193,6 +211,7 @@ class Compute:
         vm = self._new(subscription_id, group, name, body)
         self.clock.changed()
         self._register.add(vm)
+        self._evicted_names.discard(key_of(subscription_id, group, name))
         vm.goal = power
         self._make_disks(vm)
         self._install_extensions(vm)
@@ -262,13 +281,171 @@ class Compute:
         return operation
 
     def act(self, vm: VirtualMachine, operation: Operation) -> OperationRecord:
-        """Accept a power operation, or a delete.
+        """Accept a power operation, a repair, or a delete.
 
         Raises:
             ArmError: it is not allowed now; nothing changed.
         """
         judged = self._judge(vm, operation, table.KINDS_BY_GOAL.get(vm.goal, frozenset()))
         return self._accept(vm, self._plan(vm, judged))
+
+    def put_extension(self, vm: VirtualMachine, name: str, body: Json) -> OperationRecord:
+        """Write an extension of the VM, a new one or one that is there.
+
+        Raises:
+            ArmError: the body cannot be, or extensions cannot be written now; nothing changed.
+        """
+        checked_name(name)
+        old = extensions.find(vm.model, name)
+        made = extensions.created(body, name=name if old is None else old["name"])
+        operation: Operation = "extension_create" if old is None else "extension_update"
+        return self._on_extension(vm, operation, made, "Creating" if old is None else "Updating")
+
+    def patch_extension(self, vm: VirtualMachine, old: Json, body: Json) -> OperationRecord:
+        """Change some of an extension.
+
+        Raises:
+            ArmError: extensions cannot be written now; nothing changed.
+        """
+        made = extensions.patched(old, body)
+        return self._on_extension(vm, "extension_update", made, "Updating")
+
+    def delete_extension(self, vm: VirtualMachine, extension: Json) -> OperationRecord:
+        """Take an extension off the VM.
+
+        Raises:
+            ArmError: extensions cannot be written now; nothing changed.
+        """
+        return self._on_extension(vm, "extension_delete", extension, "Deleting")
+
+    def _on_extension(
+        self, vm: VirtualMachine, operation: Operation, extension: Json, state: str
+    ) -> OperationRecord:
+        """Begin an operation on one extension, beside those on others."""
+        judged = self._judge(vm, operation, frozenset())
+        if not models.takes_extensions(vm.model):
+            raise arm_error("no-extensions")
+        plan = self._plan(vm, judged)
+        row = judged.row
+        assert row is not None  # none of their meetings goes without one
+        self.clock.changed()
+        record = OperationRecord(
+            self.new_id(),
+            operation,
+            vm,
+            self.clock.now_us,
+            row,
+            _standing(vm.power, vm.goal),
+            self.caller,
+            extension=extension["name"],
+        )
+        self._operations[record.operation_id] = record
+        for older in tuple(vm.extension_operations):
+            if older.extension == record.extension and table.SAME_EXTENSION == "preempt":
+                self._close(older, "Canceled", PREEMPTED)
+        vm.extension_operations.append(record)
+        vm.model = extensions.placed(vm.model, extension, state)
+        vm.version += 1
+        self._show_in_turn(record, row, plan.views_us, plan.fate)
+        self._let_agent_work(record, plan.ends_us, plan.fate)
+        return record
+
+    def _let_agent_work(self, record: OperationRecord, span_us: int, fate: Fate | None) -> None:
+        """Let the agent do an extension's work, as soon as it reports."""
+        record.when_agent_reports = None
+        for entry in record.due:
+            self.clock.cancel(entry)
+        record.due = ()
+        if fate is not None and fate.ends == "InProgress":
+            return
+        if self._agent_works(record.vm) or not _needs_agent(fate):
+            due_us = self.clock.now_us + span_us
+            action = partial(self._agent_has_worked, record, span_us, fate)
+        else:
+            record.when_agent_reports = partial(self._let_agent_work, record, span_us, fate)
+            patience_us = self.timing.recorded_us(table.AGENT_GIVEN_UP_AFTER_S)
+            due_us = max(self.clock.now_us, record.started_us + patience_us)
+            code, message = AGENT_SILENT
+            silent = Fate(ends="Failed", error=(code, message.format(vm=record.vm.name)))
+            action = partial(self._end_extension, record, silent)
+        record.due = (self.clock.at(due_us, action),)
+
+    def _agent_works(self, vm: VirtualMachine) -> bool:
+        return vm.power == table.GUEST_RUNS_IN and vm.agent not in table.DEAF
+
+    def _agent_has_worked(self, record: OperationRecord, span_us: int, fate: Fate | None) -> None:
+        if self._agent_works(record.vm) or not _needs_agent(fate):
+            self._end_extension(record, fate)
+        else:  # it fell silent over its work
+            self._let_agent_work(record, span_us, fate)
+
+    def _end_extension(self, record: OperationRecord, fate: Fate | None) -> None:
+        """End an operation on an extension; however it ends, the VM has succeeded [rec, n=2]."""
+        vm, name = record.vm, record.extension
+        ended_well = fate is None or fate.ends == "Succeeded"
+        error = None if ended_well or fate is None else fate.error
+        extension = extensions.find(vm.model, name)
+        assert extension is not None  # whoever takes it away ends its operations
+        self._close(record, "Succeeded" if fate is None else fate.ends, error)
+        if error is not None and record.status == "Failed":
+            self._fail_extension(vm, name, error)
+        elif record.operation == "extension_delete":
+            self._forget_extension(vm, name)
+        else:  # also of one whose operation was pushed aside [seen azurerm#6025]
+            vm.extension_errors.pop(name.lower(), None)
+            self._set_extensions(vm, extensions.placed(vm.model, extension, "Succeeded"))
+        cause = record.operation if error is None else f"{record.operation}: {error[0]}"
+        self._extensions_done(vm, cause, keeps_failure=error is not None)
+
+    def _fail_extension(self, vm: VirtualMachine, name: str, error: tuple[str, str]) -> None:
+        extension = extensions.find(vm.model, name)
+        if extension is not None:
+            vm.extension_errors[name.lower()] = error
+            self._set_extensions(vm, extensions.placed(vm.model, extension, "Failed"))
+
+    def _extensions_done(self, vm: VirtualMachine, cause: str, *, keeps_failure: bool) -> None:
+        """Show the VM as it is once the last of its extensions' operations is over."""
+        if vm.extension_operations:
+            return
+        if keeps_failure and vm.failure is not None:  # of an operation on the VM itself, before
+            self._provisioned(vm, "failed", vm.failure, vm.power, cause)
+        else:
+            self._provisioned(vm, "succeeded", None, vm.power, cause)
+
+    def _set_extensions(self, vm: VirtualMachine, model: Json) -> None:
+        """Make extensions effective, and nothing else that a failed update may have left."""
+        vm.model = model
+        if vm.effective_model is None:
+            return  # its create failed: nothing was ever effective
+        runs = {key: value for key, value in vm.effective_model.items() if key != "resources"}
+        if models.extensions(model):
+            runs["resources"] = model["resources"]
+        vm.effective_model = model if runs == model else runs
+
+    def _forget_extension(self, vm: VirtualMachine, name: str) -> None:
+        vm.extension_errors.pop(name.lower(), None)
+        vm.former_extensions.add(name.lower())
+        self._set_extensions(vm, extensions.without(vm.model, name))
+
+    def generalize(self, vm: VirtualMachine) -> None:
+        """Mark the VM as generalized: the source of images, and no VM to run any more.
+
+        Raises:
+            ArmError: it is not allowed now; nothing changed.
+        """
+        self._judge(vm, "generalize", table.KINDS_BY_GOAL.get(vm.goal, frozenset()))
+        self.clock.changed()
+        vm.generalized = True
+
+    def simulate_eviction(self, vm: VirtualMachine) -> None:
+        """Evict a spot VM because its owner asks for it.
+
+        Raises:
+            ArmError: it is none, or it cannot be evicted now; nothing changed.
+        """
+        if not models.is_spot(vm.model):
+            raise arm_error("not-spot")
+        self._evict(vm)
 
     # --- what happens without a request --------------------------------------------------------
 
@@ -277,6 +454,86 @@ class Compute:
 
         Raises:
             ValueError: the guest is not running.
+        """
+        self._befall(vm, event)
+
+    def lose_agent(self, vm: VirtualMachine) -> None:
+        """Let the VM's agent fall silent, while its guest goes on.
+
+        Raises:
+            ValueError: the guest is not running, or has no agent.
+        """
+        if not models.has_agent(vm.model):
+            raise ValueError(
+                f"{vm.name} has no agent to lose: it was created with provisionVMAgent false"
+            )
+        self._befall(vm, "agent_loss")
+        vm.agent_lost = True
+
+    def recover_agent(self, vm: VirtualMachine) -> None:
+        """Let an agent that was lost report again.
+
+        Raises:
+            ValueError: the guest is not running, or its agent was not lost.
+        """
+        if vm.deleted_us is None and not vm.agent_lost:
+            raise ValueError(
+                f"{vm.name} has not lost its agent: lose_agent() makes it. After a guest's crash "
+                "or a host's failure the agent comes back with the guest: restart or redeploy it."
+            )
+        self._befall(vm, "agent_recovery")
+
+    def fail_host(self, vm: VirtualMachine, heals_after_us: int | None) -> None:
+        """Let the VM's host fail; service healing brings the guest up again, unless ``None``.
+
+        Raises:
+            ValueError: the guest is not running.
+        """
+        row = self._row_of(vm, "host_failure")
+        self.clock.changed()
+        self._forget_guest(vm)
+        self._forget_host(vm)
+        for shown in row.shows:
+            self._pass_through(vm, shown, "host_failure")
+        vm.host_failed, vm.agent_lost = True, False
+        if heals_after_us is not None:
+            due_us = self.clock.now_us + heals_after_us
+            vm.healing_due = (self.clock.at(due_us, partial(self._healed, vm)),)
+
+    def _healed(self, vm: VirtualMachine) -> None:
+        """Service healing has put the VM on another host: its guest boots, if it is to run."""
+        self._forget_host(vm)
+        if vm.power == table.GUEST_RUNS_IN:
+            self._forget_guest(vm)
+            self._boot(vm)
+
+    def evict(self, vm: VirtualMachine) -> None:
+        """Evict a spot VM.
+
+        Raises:
+            ValueError: it is none, or it cannot be evicted now.
+        """
+        if vm.deleted_us is not None:
+            raise ValueError(f"{vm.name} cannot be evicted: it is deleted")
+        if not models.is_spot(vm.model):
+            raise ValueError(
+                f"{vm.name} is no spot VM, and only those are evicted. A VM becomes one when it is "
+                f'created, by its priority: fake.add_vm("{vm.name}", parameters='
+                '{"properties": {"priority": "Spot"}}), or the same in what a PUT sends.'
+            )
+        try:
+            self._evict(vm)
+        except ArmError as error:
+            raise ValueError(
+                f"{vm.name} cannot be evicted now: {error.message} "
+                "Only a VM that holds a host, or is about to, is evicted: start it first."
+            ) from None
+
+    def _row_of(self, vm: VirtualMachine, event: table.GuestEvent | table.Incident) -> Row:
+        """Give the row of what befalls the VM now.
+
+        Raises:
+            ValueError: its guest does not run.
         """
         row = table.find_row(event, vm.power, frozenset())
         if row is None or vm.deleted_us is not None:
@@ -289,23 +546,68 @@ class Compute:
                 f"{vm.name} cannot do {event}: its guest does not run, the VM {found}. "
                 "Start it first, or let the operation in flight end."
             )
+        return row
+
+    def _befall(self, vm: VirtualMachine, event: table.GuestEvent | table.Incident) -> None:
+        row = self._row_of(vm, event)
+        if vm.host_failed:
+            raise ValueError(
+                f"{vm.name} cannot do {event}: its host has failed, and its guest with it. "
+                "Restart or redeploy it, or let it heal (fail_host(heals_after=...))."
+            )
         end_us = self.clock.now_us + self.timing.duration_us(row, vm.name)
         self.clock.changed()
         self._forget_guest(vm)
+        vm.agent_lost = False  # what befalls it now says what its agent does
         for shown in row.shows:
             self._pass_through(vm, shown, event)
         self._guest_later(vm, end_us, partial(self._guest_ended, vm, row))
+
+    def _evict(self, vm: VirtualMachine, policy: str | None = None) -> None:
+        """Take the VM's host away, as its policy says; what is in flight is preempted."""
+        busy = ", busy" if vm.in_flight is not None else ""
+        kind = f"{policy or models.eviction_policy(vm.model)}{busy}"
+        judged = self._judge(vm, "eviction", frozenset({kind}))
+        span_us = 0 if judged.row is None else self.timing.duration_us(judged.row, vm.name)
+        # The platform's own doing does not fail: no fate is asked.
+        self._accept(vm, _Plan(judged, span_us, span_us, None))
+
+    def _evicted(self, vm: VirtualMachine, row: Row) -> None:
+        """End an eviction: the VM is deallocated, or gone with its disks."""
+        if row.ends_in is None:
+            vm.evicted = True
+            self._evicted_names.add(vm.key)
+            self._remove(vm, "eviction: gone")
+            return
+        self._forget_guest(vm)
+        power = vm.power if row.ends_in == table.SAME else row.ends_in
+        if any(shown.provisioning != table.SAME for shown in row.shows):
+            self._provisioned(vm, "succeeded", None, power, "eviction")
+        else:
+            self._show(vm, vm.provisioning, power, "eviction")
 
     def cancel(self, vm: VirtualMachine) -> None:
         """Cancel the operation in flight: the document's "user-initiated cancel".
 
         Raises:
-            ValueError: nothing is in flight.
+            ValueError: nothing is in flight, or nothing that its owner began.
         """
-        operation = vm.operation
+        operation = vm.in_flight
         if operation is None:
             raise ValueError(f"{vm.name} has no operation in flight to cancel")
+        if operation.operation in table.BY_THE_PLATFORM:
+            raise ValueError(
+                f"{vm.name} has no operation of its owner's in flight to cancel: the platform is "
+                f"at it ({operation.operation}). Let it end: clock.run_until_idle()."
+            )
         self.clock.changed()
+        if operation.extension:
+            self._close(operation, "Canceled", CANCELED)
+            extension = extensions.find(vm.model, operation.extension)
+            if extension is not None:
+                vm.model = extensions.placed(vm.model, extension, "Canceled")
+            self._extensions_done(vm, f"{operation.operation}: canceled", keeps_failure=True)
+            return
         power = self._cut_short(operation)
         vm.goal = operation.before.goal
         self._close(operation, "Canceled", CANCELED)
@@ -332,8 +634,15 @@ class Compute:
                 raise _refused(table.CONFLICT, vm, operation)
             if meeting == "refuse":
                 raise _refused(_refusal(vm, operation), vm, operation)
+            if meeting == "busy":
+                raise _refused(table.BUSY, vm, operation)
             if meeting in ("follow", "beside"):
                 return _Judged(operation, kinds, None, meeting)
+        for older in vm.extension_operations:
+            if table.meet(older.operation, operation) == "refuse":
+                raise _refused(_refusal(vm, operation), vm, operation)
+        if vm.generalized and operation in table.GENERALIZED.operations:
+            raise _refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
         if row is None:
             raise _refused(_refusal(vm, operation), vm, operation)
@@ -404,6 +713,8 @@ class Compute:
         if row is None:
             record.due = (self.clock.at(end_us, partial(self._end_beside, record)),)
             return record
+        for extension_operation in tuple(vm.extension_operations):
+            self._close(extension_operation, "Canceled", PREEMPTED)
         if older is not None:
             self._close(older, "Canceled", PREEMPTED)
         vm.operation = record
@@ -416,11 +727,15 @@ class Compute:
         if fate is None or fate.ends != "InProgress":
             record.due += (self.clock.at(end_us, partial(self._end, record, row, fate)),)
         if fate is not None:
-            self._foresee(record, fate)
+            self._foresee(record, fate, plan.ends_us)
         return record
 
-    def _foresee(self, record: OperationRecord, fate: Fate) -> None:
+    def _foresee(self, record: OperationRecord, fate: Fate, span_us: int) -> None:
         """Put on the agenda, and note, what the operation's fate brings besides its end."""
+        if fate.evicted == "during":
+            after_s = fate.evicted_after_s
+            after_us = span_us // 2 if after_s is None else microseconds(after_s)
+            self._evict_later(record.vm, after_us, fate.eviction_policy)
         vm, lag_us = record.vm, microseconds(fate.lists_lag_s)
         if record.operation == "create" and lag_us:
             vm.listed_from_us = self.clock.now_us + lag_us
@@ -452,6 +767,17 @@ class Compute:
             self._end_badly(record, fate)
         else:
             self._end_well(record, row)
+            if fate is not None and fate.evicted == "afterwards":
+                after_us = microseconds(fate.evicted_after_s or 0)
+                self._evict_later(record.vm, after_us, fate.eviction_policy)
+
+    def _evict_later(self, vm: VirtualMachine, after_us: int, policy: str | None) -> None:
+        def evict() -> None:
+            with suppress(ArmError):  # it holds no host any more, or is gone
+                if vm.deleted_us is None:
+                    self._evict(vm, policy)
+
+        self.clock.at(self.clock.now_us + after_us, evict)
 
     def _end_badly(self, record: OperationRecord, fate: Fate) -> None:
         vm, error = record.vm, fate.error
@@ -467,7 +793,8 @@ class Compute:
             self._pushed_aside(record, fate)
             return
         if fate.extension is not None:
-            self._install_extensions(vm, failed=fate.extension)
+            self._fail_extension(vm, fate.extension, error)
+            self._install_extensions(vm)
             vm.effective_model = vm.model
         if fate.comes_up_after_s is not None:
             power = table.COMING_UP  # for longer than anybody waited for it
@@ -516,15 +843,21 @@ class Compute:
         vm = record.vm
         self._close(record, "Succeeded", None)
         if record.operation == "delete":
-            self._remove(vm, ghost_us=record.ghost_us)
+            self._remove(vm, "delete: gone", ghost_us=record.ghost_us)
+            return
+        if record.operation == "eviction":
+            self._evicted(vm, row)
             return
         if not row.shows and vm.provisioning != "updating":
             return  # there was nothing to do, not even what a preempted update had left
         if row.fixes_power:
             self._forget_guest(vm)
-        if record.operation in ("create", "update") or vm.disks_made_us is None:
+        # Whatever succeeds makes the persisted model effective, also one that a failed update left
+        # [doc: reapply, redeploy, restart repair it].
+        if vm.effective_model is not vm.model or vm.disks_made_us is None:
             self._make_disks(vm)
-        self._install_extensions(vm)
+        if vm.goal == table.GUEST_RUNS_IN:  # where no guest runs, what was preempted stays undone
+            self._install_extensions(vm)
         vm.effective_model = vm.model
         power = vm.power if row.ends_in == table.SAME else row.ends_in
         self._provisioned(vm, "succeeded", None, power, record.operation)
@@ -559,6 +892,8 @@ class Compute:
         record.ended_us = self.clock.now_us
         if record.vm.operation is record:
             record.vm.operation = None
+        if record in record.vm.extension_operations:
+            record.vm.extension_operations.remove(record)
         for follower in record.followers:
             self._close(follower, status, error)
         record.followers = ()
@@ -602,19 +937,22 @@ class Compute:
         if vm.disks_made_us is None:
             vm.disks_made_us = self.clock.now_us
 
-    def _install_extensions(self, vm: VirtualMachine, *, failed: str | None = None) -> None:
-        if models.extensions(vm.model):
-            vm.model = {**vm.model, "resources": [
-                {**extension, "properties": {
-                    **extension["properties"],
-                    "provisioningState": "Failed" if extension["name"] == failed else "Succeeded",
-                }}
-                for extension in models.extensions(vm.model)
-            ]}  # fmt: skip
+    def _install_extensions(self, vm: VirtualMachine) -> None:
+        """Bring every extension to where its owner wants it, also by an operation preempted.
 
-    def _remove(self, vm: VirtualMachine, *, ghost_us: int = 0) -> None:
+        One that failed stays so: its script is not run again by itself [assumed].
+        """
+        for extension in models.extensions(vm.model):
+            state = extension["properties"]["provisioningState"]
+            if state == "Deleting":
+                self._forget_extension(vm, extension["name"])
+            elif state != "Failed":
+                vm.model = extensions.placed(vm.model, extension, "Succeeded")
+
+    def _remove(self, vm: VirtualMachine, cause: str, *, ghost_us: int = 0) -> None:
         self._forget_guest(vm)
-        self._show(vm, "deleting", None, "delete: gone")
+        self._forget_host(vm)
+        self._show(vm, "deleting", None, cause)
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
         self._deleted.append(vm)
@@ -629,7 +967,8 @@ class Compute:
     # --- the guest -----------------------------------------------------------------------------
 
     def _boot(self, vm: VirtualMachine) -> None:
-        """The system is up; its agent reports a little later."""
+        """The system is up, on a host that is well; its agent reports a little later."""
+        self._forget_host(vm)
         if vm.agent == "absent":
             self._report(vm, table.AGENT_COMING_UP)
         ready_us = self.clock.now_us + self.timing.recorded_us(table.AGENT_READY_AFTER_S)
@@ -640,8 +979,14 @@ class Compute:
         vm.agent_us = self.clock.now_us
         if agent == "ready":
             vm.guest_known = True
-        elif agent == "absent":
+            vm.agent_lost = False
+            for record in tuple(vm.extension_operations):
+                if record.when_agent_reports is not None:
+                    record.when_agent_reports()
+        elif agent == "absent":  # and so is its host
             vm.guest_known = False
+            vm.agent_lost = False
+            self._forget_host(vm)
 
     def _guest_ended(self, vm: VirtualMachine, row: Row) -> None:
         """What the guest did by itself is over."""
@@ -658,6 +1003,13 @@ class Compute:
         for entry in vm.guest_due:
             self.clock.cancel(entry)
         vm.guest_due = ()
+
+    def _forget_host(self, vm: VirtualMachine) -> None:
+        """The VM leaves a host that failed, or that host is well again."""
+        for entry in vm.healing_due:
+            self.clock.cancel(entry)
+        vm.healing_due = ()
+        vm.host_failed = False
 
     def _image_kind(self, vm: VirtualMachine) -> str:
         return "specialized" if models.is_specialized(vm.model) else models.os_type(vm.model)
@@ -678,13 +1030,22 @@ def _fixes_power(record: OperationRecord) -> bool:
 
 
 def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
-    return table.find_refusal(operation, vm.power, in_flight=vm.operation is not None)
+    return table.find_refusal(operation, vm.power, in_flight=vm.in_flight is not None)
+
+
+def _needs_agent(fate: Fate | None) -> bool:
+    """Whether an extension's operation waits for the agent: not if it fails whatever that does."""
+    return fate is None or fate.ends == "Succeeded"
 
 
 def _refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
+    target = table.TARGETS.get(vm.power, vm.power)
+    if vm.operation is not None and vm.operation.row is not None:
+        ends_in = vm.operation.row.ends_in  # a redeploy passes through more than it is set to
+        target = ends_in if ends_in in table.SETTLED else target
     message = refusal.message.format(
-        action=ACTIONS[operation],
+        action=ACTIONS.get(operation) or _SIMULATED[operation],
         vm=vm.name,
-        target=table.TARGETS.get(vm.power, vm.power),
+        target=target,
     )
     return ArmError(409, refusal.code, message)

@@ -58,7 +58,11 @@ class ErrorRow:
 _ROWS: Final = (
     #         key                      HTTP  code                                   message                                                        gateway  source
     ErrorRow("no-such-vm",              404, "ResourceNotFound",                    "The Resource 'Microsoft.Compute/{type}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix", True, "rec, n>200"),
-    ErrorRow("evicted",                 404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec azure-cli test_vm_simulate_eviction"),
+    ErrorRow("evicted",                 404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec test_vm_simulate_eviction, of a VM that an eviction deleted"),
+    ErrorRow("not-spot",                409, "OperationNotAllowed",                 "Operation 'simulateEviction' is allowed only for Spot Virtual Machines", False, "rec, n=12: no final period"),
+    ErrorRow("no-such-extension",       404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec aso Test_Compute_VM_20220301_CRUD, of one that was deleted; target extensionName"),
+    ErrorRow("no-parent",               404, "ParentResourceNotFound",              "Failed to perform '{action}' on resource(s) of type 'virtualMachines/extensions', because the parent resource '{parent}' could not be found.", True, "rec, of a scale set's extension"),
+    ErrorRow("no-extensions",           409, "OperationNotAllowed",                 "This operation cannot be performed when extension operations are disallowed. To allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property is true.", False, "seen gravitational/teleport, its test data, with 409"),
     ErrorRow("nic-reserved",            400, "NicReservedForAnotherVm",             "Nic(s) in request is reserved for another Virtual Machine for 180 seconds. Please provide another nic(s) or retry after 180 seconds. Reserved VM: {vm}", False, "seen cloudfoundry/bosh-azure-cpi-release#366"),
     ErrorRow("concurrent-write",        409, "ConflictingConcurrentWriteNotAllowed", "The operation was interrupted by a conflicting concurrent write on the same entity. Please retry later.", True, "seen cloudfoundry/bosh-azure-cpi-release#762; that the front door answers is assumed"),
     ErrorRow("no-such-operation",       404, "NotFound",                            "The entity was not found in this Azure location.",            False,   "rec for scale set instances; assumed here"),
@@ -108,6 +112,15 @@ def arm_error(key: str, *, target: str | None = None, **facts: object) -> ArmErr
 PREEMPTED: Final = (
     "OperationPreempted",
     "Operation execution has been preempted by a more recent operation.",
+)
+# An extension whose agent does not report ends like this [rec
+# test_vm_create_with_default_trusted_launch].
+AGENT_SILENT: Final = (
+    "VMAgentStatusCommunicationError",
+    "VM '{vm}' has not reported status for VM agent or extensions. Verify that the OS is up and "
+    "healthy, the VM has a running VM agent, and that it can establish outbound connections to "
+    "Azure storage. Please refer to https://aka.ms/vmextensionlinuxtroubleshoot for additional VM "
+    "agent troubleshooting information.",
 )
 # Nobody has recorded a user's cancel of a VM operation; the text is assumed.
 CANCELED: Final = ("OperationCanceled", "The operation was canceled by its owner.")

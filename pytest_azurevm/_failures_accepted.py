@@ -517,8 +517,8 @@ class SpotEvicted(Failure):
     """Azure takes the hardware of a Spot machine back.
 
     Args:
-        evicted_after: virtual seconds after the operation's end (with *during*: after it was
-            accepted) at which the machine is evicted.
+        evicted_after: virtual seconds after the operation's end at which that begins, by default
+            600; with *during*, after it was accepted, by default half of its time.
         during: whether that happens while the operation is still in flight, which then ends
             Canceled. By default it happens to the machine that runs.
         policy: ``"Deallocate"`` or ``"Delete"``; by default the machine's own evictionPolicy.
@@ -526,8 +526,8 @@ class SpotEvicted(Failure):
     Raises:
         ValueError: the policy is neither.
 
-    Source: rec azure-cli test_vm_simulate_eviction (57 s; provisioning stays Succeeded; 404 NotFound
-    after a deletion); seen osbuild/osbuild-composer#1447 (during a create).
+    Source: rec azure-cli test_vm_simulate_eviction (it takes 57 s; provisioning stays Succeeded; 404
+    NotFound after a deletion); seen osbuild/osbuild-composer#1447 (during a create).
     """
 
     phase: ClassVar[Phase] = "preempted"
@@ -535,8 +535,9 @@ class SpotEvicted(Failure):
     usually = "create"
     code = "OperationPreempted"
     source = "rec azure-cli test_vm_simulate_eviction"
+    _AFTER_S: ClassVar[float] = 600
 
-    evicted_after: float = 57.0
+    evicted_after: float | None = None
     during: bool = False
     policy: EvictionPolicy | None = None
 
@@ -553,9 +554,10 @@ class SpotEvicted(Failure):
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the machine be evicted."""
+        unset = self.evicted_after is None
         return replace(
             fate,
-            evicted_after_s=self.evicted_after,
-            evicted_during=self.during,
+            evicted="during" if self.during else "afterwards",
+            evicted_after_s=self._AFTER_S if unset and not self.during else self.evicted_after,
             eviction_policy=self.policy,
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as _dt
+from collections.abc import Callable
 from copy import deepcopy
 from typing import NamedTuple
 
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _vm_model as models
+from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._api_versions import NEWEST
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._lifecycle import GuestEvent
 from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._timing import LONGEST_US
 from pytest_azurevm._vm_form import Json
 
 
@@ -153,8 +156,8 @@ class FakeVM:
 
     @property
     def operation(self) -> OperationInFlight | None:
-        """The operation in flight, or ``None``."""
-        return self._in_flight(self._looked().operation)
+        """The operation in flight, or ``None``; of several on extensions, the oldest."""
+        return self._in_flight(self._looked().in_flight)
 
     def guest_shutdown(self) -> None:
         """Shut the system down from inside: ``stopping``, then ``stopped``, and still billed.
@@ -182,6 +185,62 @@ class FakeVM:
         """
         self._event("guest_crash")
 
+    def evict(self) -> None:
+        """Evict the VM, as the platform does when it wants the capacity of a spot VM back.
+
+        Its model's ``evictionPolicy`` says what happens. ``Deallocate``, the default: the power
+        state goes over ``deallocating`` to ``deallocated``, the provisioning state stays.
+        ``Delete``: the VM is gone with its disks, and GET is a 404 with the code ``NotFound``, not
+        ``ResourceNotFound``. An operation in flight ends ``Canceled``, ``OperationPreempted``
+        (Azure's documentation of spot VMs; azure-cli's recording of simulate-eviction).
+
+        Raises:
+            ValueError: it is no spot VM (priority ``Spot``), it is deleted or being deleted, or it
+                holds no host.
+        """
+        self._do(self._compute.evict)
+
+    def fail_host(self, *, heals_after: float | None = 900) -> None:
+        """Let the VM's host fail: the power state stays ``running``, the agent is unresponsive.
+
+        After *heals_after* seconds service healing has put the VM on another host, its guest boots
+        and its agent reports again; ``None`` is never. A restart or a redeploy ends it, and so does
+        deallocating the VM (Azure's documentation of resource health: 15 minutes at most).
+
+        Raises:
+            ValueError: the guest does not run, or the seconds are negative, not finite, or more
+                than ten years.
+            TypeError: the seconds are no number.
+        """
+        heals_after_us = None
+        if heals_after is not None:
+            heals_after_us = microseconds(heals_after, what="heals_after")
+            if heals_after_us > LONGEST_US:
+                raise ValueError(
+                    f"heals_after must be ten years at most, not {heals_after!r}; None is never"
+                )
+        self._do(lambda vm: self._compute.fail_host(vm, heals_after_us))
+
+    def lose_agent(self) -> None:
+        """Let the VM's agent fall silent: it shows ``Not Ready``, while the guest goes on.
+
+        It comes back with ``recover_agent()``, or when the guest boots again. Meanwhile no
+        extension can be installed: after 25 minutes such an operation ends ``Failed``,
+        ``VMAgentStatusCommunicationError`` (recorded by azure-cli).
+
+        Raises:
+            ValueError: the guest does not run, or was given no agent.
+        """
+        self._do(self._compute.lose_agent)
+
+    def recover_agent(self) -> None:
+        """Let an agent that was lost report again.
+
+        Raises:
+            ValueError: the guest does not run, or its agent was not lost.
+        """
+        self._do(self._compute.recover_agent)
+
     def cancel_operation(self) -> None:
         """Cancel the operation in flight: it ends ``Canceled``, and the VM shows that.
 
@@ -189,11 +248,9 @@ class FakeVM:
         no such call for a VM; the document names the state that follows.
 
         Raises:
-            ValueError: nothing is in flight.
+            ValueError: nothing is in flight, or only what the platform does by itself.
         """
-        self._compute.clock.sync()
-        with self._compute.clock.lock:
-            self._compute.cancel(self._vm)
+        self._do(self._compute.cancel)
 
     def __repr__(self) -> str:
         vm = self._vm
@@ -209,9 +266,12 @@ class FakeVM:
         return self._vm
 
     def _event(self, event: GuestEvent) -> None:
+        self._do(lambda vm: self._compute.guest_event(vm, event))
+
+    def _do(self, action: Callable[[VirtualMachine], None]) -> None:
         self._compute.clock.sync()
         with self._compute.clock.lock:
-            self._compute.guest_event(self._vm, event)
+            action(self._vm)
 
     def _in_flight(self, record: OperationRecord | None) -> OperationInFlight | None:
         if record is None:

@@ -41,9 +41,25 @@ Provisioning: TypeAlias = Literal[
     "canceled",
 ]
 Operation: TypeAlias = Literal[
-    "create", "update", "delete", "start", "power_off", "restart", "deallocate"
+    "create",
+    "update",
+    "delete",
+    "start",
+    "power_off",
+    "restart",
+    "deallocate",
+    "redeploy",
+    "reapply",
+    "reimage",
+    "generalize",
+    "eviction",
+    "extension_create",
+    "extension_update",
+    "extension_delete",
 ]
 GuestEvent: TypeAlias = Literal["guest_shutdown", "guest_reboot", "guest_crash"]
+# What befalls a VM from outside its guest, and is no operation.
+Incident: TypeAlias = Literal["host_failure", "agent_loss", "agent_recovery"]
 EditionName: TypeAlias = Literal["wire", "document"]
 AgentReport: TypeAlias = Literal["absent", "not populated", "ready", "unresponsive"]
 Same: TypeAlias = Literal["same"]
@@ -75,8 +91,22 @@ NOT_ALLOCATED: Final[tuple[PowerState | None, ...]] = (None, "deallocated")
 OS_DISK_UNTOLD_IN: Final[PowerState] = "deallocated"
 # An update beside a create takes as long as one of a VM in this state [assumed].
 BESIDE_A_CREATE_AS_IN: Final[PowerState] = "running"
+# Done by the time it is answered: it takes no time, and is not polled [rec, n=134].
+AT_ONCE: Final[tuple[Operation, ...]] = ("generalize",)
+# Of one extension, not of the VM: several go on beside each other, and the VM stays as it was.
+OF_AN_EXTENSION: Final[tuple[Operation, ...]] = (
+    "extension_create",
+    "extension_update",
+    "extension_delete",
+)
+# The platform's own doing: nobody polls it, nobody cancels it.
+BY_THE_PLATFORM: Final[tuple[Operation, ...]] = ("eviction",)
 # What a VM is by its goal, for the kinds of the table [err "running (or set to run)"].
-KINDS_BY_GOAL: Final[dict[PowerState, frozenset[str]]] = {"running": frozenset({"set to run"})}
+KINDS_BY_GOAL: Final[dict[PowerState, frozenset[str]]] = {
+    "running": frozenset({"set to run"}),
+    "stopped": frozenset({"set to be off"}),
+    "deallocated": frozenset({"set to be off"}),
+}
 
 # What the model's ``properties.provisioningState`` says while the instance view says the key.
 # [rec] Creating stays through both OS provisioning substates (test_vm_create_no_wait).
@@ -107,7 +137,7 @@ class Shown:
 class Row:
     """One line of the table."""
 
-    operation: Operation | GuestEvent
+    operation: Operation | GuestEvent | Incident
     kind: str  # the VM or the request it is about; "" fits all
     accepted_in: tuple[PowerState | None, ...]
     shows: tuple[Shown, ...]
@@ -130,6 +160,9 @@ _ALLOCATED: Final = ("running", "stopped", "starting", "stopping")
 _GONE: Final = ("deallocated",)
 _NONE_SHOWN: Final = (None,)  # not created yet; or its create was canceled, or failed
 _PASSING: Final = (None, "starting", "stopping", "deallocating")
+_DOWN: Final = ("stopped", "stopping")
+_HELD: Final = ("running", "stopped", "stopping")  # a host, and nothing is in flight
+_TAKEN: Final = (None, "starting", "running", "stopping", "stopped")  # a host, or about to be
 _ANY: Final = (*_ALLOCATED, *_GONE, *_NONE_SHOWN)
 
 # The five views of a create, in order [rec test_vm_create_no_wait; doc "OS provisioning states"].
@@ -151,6 +184,14 @@ _STARTING: Final = (Shown(1, "updating", "starting"),)
 _STOPPING: Final = (Shown(1, "updating", "stopping"),)
 # Agent, system and extensions vanish from the instance view at once [rec].
 _DEALLOCATING: Final = (Shown(1, "updating", "deallocating", agent="absent"),)
+# "Shuts down the virtual machine, moves it to a new node, and powers it back on" [doc]; shares assumed.
+_MOVING: Final = (Shown(0.3, "updating", "stopping"), Shown(0.7, "updating", "starting"))
+_REIMAGING: Final = (
+    Shown(0.2, "updating", "stopping"),
+    Shown(0.8, "updating", "starting", agent="not populated"),
+)
+# Provisioning never left Succeeded in what was polled [rec]; that deallocating is shown is assumed.
+_EVICTING: Final = (Shown(1, SAME, "deallocating", agent="absent"),)
 
 # fmt: off
 LIFECYCLE: Final = (
@@ -183,9 +224,27 @@ LIFECYCLE: Final = (
     Row("deallocate",     "",            _GOING_DOWN,        _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (46, 509),  "assumed: as of a stopped VM"),
     Row("deallocate",     "",            (None, "starting"), _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (52, 463),  "assumed: it preempts a create"),
     Row("deallocate",     "",            _GONE,              (),                                            SAME,          "deallocated", SAME,           (0.1, 0.1), "assumed: succeeds at once"),
+    Row("redeploy",       "",            _ON,                _MOVING,                                       "running",     "running",     "ready",        (78, 317),  "doc; rec, n=6; the views are assumed"),
+    Row("redeploy",       "set to run",  _DOWN,              _STARTING,                                     "running",     "running",     "ready",        (78, 317),  "assumed: it is set to run, as of a restart"),
+    Row("redeploy",       "",            _DOWN,              (Shown(1, "updating", SAME),),                 "stopped",     SAME,          SAME,           (78, 317),  "seen Azure/azure-sdk-for-python tests: accepted, and generalize succeeds after it; so it stays stopped, assumed"),
+    Row("reapply",        "",            _ANY,               (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (5, 7),     "doc: same host, no reboot; rec; where it is not running, assumed"),
+    Row("reimage",        "",            _ON,                _REIMAGING,                                    "running",     "running",     "ready",        (89, 139),  "rec: accepted since 2023; the views are assumed"),
+    Row("reimage",        "set to run",  _DOWN,              _STARTING,                                     "running",     "running",     "ready",        (89, 139),  "assumed: as of a restart"),
+    Row("generalize",     "set to be off", _OFF,             (),                                            SAME,          SAME,          SAME,           (0, 0),     "rec test_vm_generalize: 200, nothing shown"),
+    Row("generalize",     "",            _GONE,              (),                                            SAME,          SAME,          SAME,           (0, 0),     "rec test_vm_generalize"),
+    Row("eviction",       "Deallocate",  _HELD,              _EVICTING,                                     "deallocated", "deallocated", SAME,           (57, 57),   "rec test_vm_simulate_eviction"),
+    Row("eviction",       "Delete",      _HELD,              _EVICTING,                                     None,          "deallocated", SAME,           (57, 57),   "rec test_vm_simulate_eviction: then GET is a 404 NotFound"),
+    Row("eviction",       "Deallocate, busy", _TAKEN,        _DEALLOCATING,                                 "deallocated", "deallocated", SAME,           (57, 57),   "seen osbuild/osbuild-composer#1447: it preempts; what is shown is assumed"),
+    Row("eviction",       "Delete, busy", _TAKEN,            _DEALLOCATING,                                 None,          "deallocated", SAME,           (57, 57),   "seen osbuild/osbuild-composer#1447: it preempts; what is shown is assumed"),
+    Row("extension_create", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (48, 159),  "rec, n=90"),
+    Row("extension_update", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (48, 159),  "rec, n=90; those of existing ones among them"),
+    Row("extension_delete", "",          _ON,                (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (15.5, 91), "rec; the slow figure is the maximum"),
     Row("guest_shutdown", "",            _ON,                (Shown(1, SAME, "stopping"),),                 "stopped",     SAME,          SAME,           (9.5, 27),  "doc; page; seconds as power_off, assumed"),
     Row("guest_reboot",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (30, 60),   "page: the platform sees it up throughout; seconds assumed"),
     Row("guest_crash",    "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (120, 120), "page: the platform sees it up; that its agent falls silent, and when, is assumed"),
+    Row("host_failure",   "",            _ON,                (Shown(1, SAME, SAME, agent="unresponsive"),), SAME,          SAME,          "ready",        (900, 900), "doc resource health: the power state mostly reads running, service healing takes up to 15 minutes; the agent's silence is assumed"),
+    Row("agent_loss",     "",            _ON,                (),                                            SAME,          SAME,          "unresponsive", (0, 0),     "rec: running with a silent agent, 299 of 1663 views"),
+    Row("agent_recovery", "",            _ON,                (),                                            SAME,          SAME,          "ready",        (0, 0),     "assumed"),
 )
 # fmt: on
 
@@ -204,15 +263,43 @@ class Refusal:
 
 
 _POWER: Final = ("start", "power_off", "restart", "deallocate")
+_MOVES: Final = ("redeploy", "reimage")  # these too change the power state, on their way
+_WRITES: Final = ("update", "reapply")  # these leave it alone
+_EXTENSIONS: Final = OF_AN_EXTENSION
+_DEALLOCATED_TEXT: Final = (
+    "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "
+    "marked to be deallocated."
+)
 
 REFUSALS: Final = (
     Refusal(
         ("power_off",),
         (*_NONE_SHOWN, "deallocated", "deallocating"),
         "OperationNotAllowed",
-        "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "
-        "marked to be deallocated.",
+        _DEALLOCATED_TEXT,
         "seen hashicorp/terraform-provider-azurerm#28218; of a VM that never came up assumed",
+    ),
+    Refusal(
+        ("redeploy", "eviction"),
+        (*_NONE_SHOWN, "deallocated", "deallocating"),
+        "OperationNotAllowed",
+        _DEALLOCATED_TEXT,
+        "assumed: as of a power off, for there is no host to leave",
+    ),
+    Refusal(
+        ("reimage",),
+        (*_NONE_SHOWN, "stopped", "stopping", "deallocated", "deallocating"),
+        "OperationNotAllowed",
+        "The operation requires the VM to be running (or set to run).",
+        "assumed: as of a restart",
+    ),
+    Refusal(
+        ("generalize",),
+        (*_NONE_SHOWN, "starting", "running", "stopping", "stopped"),
+        "OperationNotAllowed",
+        "Operation '{action}' is not allowed on VM '{vm}' since the VM is running. Please power "
+        "off explicitly in case you shut down the VM from inside the guest operating system.",
+        "err; of a VM that never came up assumed",
     ),
     Refusal(
         ("restart",),
@@ -221,9 +308,16 @@ REFUSALS: Final = (
         "The operation requires the VM to be running (or set to run).",
         "seen PierreBeucher/cloudypad#69; of a VM that never came up assumed",
     ),
+    Refusal(
+        _EXTENSIONS,
+        (*_NONE_SHOWN, "starting", "stopping", "stopped", "deallocating", "deallocated"),
+        "OperationNotAllowed",
+        "Cannot modify extensions in the VM when the VM is not running.",
+        "err",
+    ),
 )
 BUSY: Final = Refusal(
-    _POWER,
+    (*_POWER, *_MOVES),
     (),
     "OperationNotAllowed",
     "An ongoing operation is changing power state of Virtual Machine {vm} to {target}. "
@@ -231,15 +325,31 @@ BUSY: Final = Refusal(
     "err; which pairs it answers is assumed",
 )
 MARKED_FOR_DELETION: Final = Refusal(
-    ("create", "update", *_POWER),
+    ("create", *_WRITES, *_POWER, *_MOVES, *_EXTENSIONS, "generalize", "eviction"),
     (),
     "OperationNotAllowed",
     "Operation '{action}' is not allowed on VM '{vm}' since the VM is marked for deletion. You can "
     "only retry the Delete operation (or wait for an ongoing one to complete).",
     "seen sassoftware/viya4-iac-azure#140",
 )
+# A generalized VM's system is no more: it is the source of images. It may be deallocated [rec] and
+# deleted; that it may be written is RECPY's order of calls.
+GENERALIZED: Final = Refusal(
+    ("start", "power_off", "restart", *_MOVES, "reapply"),
+    (),
+    "OperationNotAllowed",
+    "Operation '{action}' is not allowed on VM '{vm}' since the VM is generalized.",
+    "err; start seen Azure/azure-powershell#2818; the others are assumed",
+)
+UNDER_WAY: Final = Refusal(
+    ("generalize",),
+    (),
+    "OperationNotAllowed",
+    "Operation '{action}' is not allowed on VM '{vm}' since another operation is in progress.",
+    "err; that it answers this is assumed",
+)
 CONFLICT: Final = Refusal(
-    ("update",),
+    (*_WRITES, *_EXTENSIONS),
     (),
     "Conflict",
     "The request failed due to conflict with a concurrent request. To resolve it, please refer to "
@@ -253,20 +363,45 @@ CONCURRENCIES: Final[tuple[str, ...]] = get_args(Concurrency)
 
 # An operation that arrives while another is in flight. ``preempt``: the older one ends Canceled.
 # ``beside``: both go on, and the older one stays in view. ``follow``: both end together.
-Meeting: TypeAlias = Literal["preempt", "beside", "follow", "refuse", "conflict", "deleting"]
+# ``refuse``: as in the power state that is shown; ``busy``: whatever is shown on the way.
+Meeting: TypeAlias = Literal[
+    "preempt", "beside", "follow", "refuse", "busy", "conflict", "deleting"
+]
 
 # fmt: off
 MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meeting, str], ...]] = (
     # in flight                     arriving                 what becomes of it  witness
     (("delete",),                   ("delete",),             "follow",           'err "you can only retry the Delete operation"'),
-    (("delete",),                   ("create", "update", *_POWER), "deleting",   "err"),
+    (("delete",),                   ("create", *_WRITES, *_POWER, *_MOVES), "deleting", "err"),
+    (("delete",),                   ("generalize", "eviction"), "deleting",      "err; of an eviction assumed"),
     (("create",),                   ("delete",),             "preempt",          "seen Azure/azure-sdk-for-java#1783"),
-    (("update", *_POWER),           ("delete",),             "preempt",          "assumed: by analogy with create"),
+    ((*_WRITES, *_POWER, *_MOVES),  ("delete",),             "preempt",          "assumed: by analogy with create"),
+    (("create",),                   ("eviction",),           "preempt",          "seen osbuild/osbuild-composer#1447"),
+    ((*_WRITES, "start", "power_off", "restart", *_MOVES), ("eviction",), "preempt", "seen osbuild/osbuild-composer#1447 for create; the platform asks nobody"),
+    (("deallocate",),               ("eviction",),           "refuse",           "err: the host is given back as it is"),
+    (("eviction",),                 ("deallocate", "eviction"), "follow",        "seen Azure-Samples/azure-sdk-for-go-samples: deallocates what is being evicted; that both end together is assumed"),
+    (("eviction",),                 ("delete",),             "preempt",          "assumed: a delete preempts"),
+    (("eviction",),                 ("start", "power_off", "restart", *_MOVES), "refuse", "assumed: as while a VM is deallocated"),
+    (("eviction",),                 _WRITES,                 "conflict",         "assumed"),
+    (("create", "eviction", *_WRITES, *_POWER, *_MOVES), ("generalize",), "refuse", 'err "since another operation is in progress"; else as in the power state'),
     (("create",),                   ("update",),             "beside",           "rec: tags written during a create"),
     (("create",),                   ("deallocate",),         "preempt",          "assumed"),
-    (("create",),                   ("start", "power_off", "restart"), "refuse", "assumed"),
+    (("create",),                   ("start", "power_off", "restart", *_MOVES), "refuse", "assumed"),
+    (("delete",),                   _EXTENSIONS,             "deleting",         "err"),
+    (_EXTENSIONS,                   ("update",),             "preempt",          "seen hashicorp/terraform-provider-azurerm#6025"),
+    (_EXTENSIONS,                   ("delete", "reapply", "eviction", *_POWER, *_MOVES), "preempt", "assumed: by analogy with update"),
+    (_EXTENSIONS,                   _EXTENSIONS,             "beside",           "assumed: each is a resource of its own; see SAME_EXTENSION"),
+    (_EXTENSIONS,                   ("generalize",),         "refuse",           "err: it runs"),
+    (("create", *_WRITES),          _EXTENSIONS,             "conflict",         "assumed"),
+    ((*_POWER, *_MOVES, "eviction"), _EXTENSIONS,            "refuse",           'err "when the VM is not running"; while it restarts assumed'),
+    (("create",),                   ("reapply",),            "conflict",         "assumed: it does not help a VM that is stuck in its create"),
     (("update",),                   ("update",),             "preempt",          "seen kubernetes-sigs/cloud-provider-azure#1356"),
-    (("update",),                   _POWER,                  "preempt",          "assumed: by analogy with update"),
+    (("update",),                   ("reapply", *_POWER, *_MOVES), "preempt",    "assumed: by analogy with update"),
+    (("reapply",),                  (*_WRITES, *_POWER, *_MOVES), "preempt",     "assumed: by analogy with update"),
+    (_MOVES,                        (*_POWER, *_MOVES),      "busy",             'assumed: err "An ongoing operation is changing power state", of which pairs is not told'),
+    (_MOVES,                        _WRITES,                 "conflict",         "assumed"),
+    (_POWER,                        _MOVES,                  "refuse",           'assumed: err "An ongoing operation is changing power state", of which pairs is not told'),
+    (_POWER,                        ("reapply",),            "conflict",         "assumed"),
     (("deallocate",),               ("deallocate",),         "follow",           "assumed"),
     (_POWER,                        _POWER,                  "refuse",           'assumed: err "An ongoing operation is changing power state", of which pairs is not told'),
     (_POWER,                        ("update",),             "conflict",         "assumed"),
@@ -274,13 +409,19 @@ MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meetin
 # fmt: on
 
 
-def rows(operation: Operation | GuestEvent) -> tuple[Row, ...]:
+# Two operations on one and the same extension [assumed: as of two updates of one VM].
+SAME_EXTENSION: Final[Meeting] = "preempt"
+
+
+def rows(operation: Operation | GuestEvent | Incident) -> tuple[Row, ...]:
     """Give the rows of *operation*, in the order of the table."""
     return tuple(row for row in LIFECYCLE if row.operation == operation)
 
 
 def find_row(
-    operation: Operation | GuestEvent, power: PowerState | None, kinds: frozenset[str]
+    operation: Operation | GuestEvent | Incident,
+    power: PowerState | None,
+    kinds: frozenset[str],
 ) -> Row | None:
     """Give the first row that fits, or ``None``: then the operation is refused."""
     for row in _ROWS_BY_OPERATION[operation]:
@@ -297,7 +438,9 @@ def find_refusal(
         if operation in refusal.operations and power in refusal.power_states:
             # While a create shows nothing yet, it is the create that is in the way.
             return BUSY if in_flight and power is None else refusal
-    return BUSY if operation in _POWER else CONFLICT
+    if operation == "generalize":
+        return UNDER_WAY
+    return BUSY if operation in BUSY.operations else CONFLICT
 
 
 def held(row: Row, where: str) -> int:
@@ -455,6 +598,11 @@ POWER_STATUS: Final[dict[PowerState, Status]] = {
 AGENT_READY_AFTER_S: Final = 7.0
 # What it reports until then, if it had reported nothing before [rec].
 AGENT_COMING_UP: Final[AgentReport] = "not populated"
+
+# With an agent that reports this no extension is installed or taken away; the operation waits so
+# long for it, from its start, and then has failed [rec test_vm_create_with_default_trusted_launch].
+DEAF: Final[tuple[AgentReport, ...]] = ("unresponsive",)
+AGENT_GIVEN_UP_AFTER_S: Final = 1_500.0
 
 # What an extension in a create request takes, one after the other [rec, n=90: median, 90th].
 EXTENSION_SECONDS: Final = (48.0, 159.0)

@@ -5,6 +5,7 @@ Plain records without behaviour; ``_compute`` alone writes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -58,8 +59,8 @@ class Fate:
     extension: str | None = None  # the one that failed; the machine's own system is up
     recovers_after_s: float | None = None  # so long after it failed
     comes_up_after_s: float | None = None  # the system; the operation stays failed
-    evicted_after_s: float | None = None  # from its hardware: after its end, or *during* it
-    evicted_during: bool = False
+    evicted: Literal["during", "afterwards"] | None = None  # from its host
+    evicted_after_s: float | None = None  # it was accepted, or ended
     eviction_policy: str | None = None  # if not the machine's own
     lists_lag_s: float = 0.0  # lists learn of it so much later
 
@@ -84,6 +85,8 @@ class OperationRecord:
     model_before: Json | None = None  # what an update wrote over
     ghost_us: int = 0  # for how long lists go on showing a machine that it deleted
     followers: tuple[OperationRecord, ...] = ()
+    extension: str = ""  # which one it is about, if any
+    when_agent_reports: Callable[[], None] | None = None  # of one that waits for it
 
 
 @dataclass(slots=True, eq=False)
@@ -108,9 +111,17 @@ class VirtualMachine:
     agent_us: int = 0
     guest_known: bool = False  # the guest has told its name and system
     operation: OperationRecord | None = None
+    extension_operations: list[OperationRecord] = field(default_factory=list)  # beside each other
+    extension_errors: dict[str, tuple[str, str]] = field(default_factory=dict)  # by folded name
+    former_extensions: set[str] = field(default_factory=set)  # deleted ones, folded
     guest_due: tuple[Entry, ...] = ()
+    agent_lost: bool = False  # not by a crash, nor with its host
+    host_failed: bool = False
+    healing_due: tuple[Entry, ...] = ()
     history: list[Change] = field(default_factory=list)
     version: int = 1
+    generalized: bool = False
+    evicted: bool = False  # the platform took it away, its disks included
     deleted_us: int | None = None
     listed_from_us: int = 0
     listed_until_us: int | None = None  # of one that was deleted
@@ -120,6 +131,13 @@ class VirtualMachine:
 
     def __post_init__(self) -> None:
         self.key = key_of(self.subscription_id, self.resource_group, self.name)
+
+    @property
+    def in_flight(self) -> OperationRecord | None:
+        """The operation on the VM that has not ended, else the oldest on one of its extensions."""
+        if self.operation is not None or not self.extension_operations:
+            return self.operation
+        return self.extension_operations[0]
 
     @property
     def resource_id(self) -> str:

@@ -121,7 +121,7 @@ def vm_body(
         body["resources"] = [
             {"id": f"{resource_id}/extensions/{extension['name']}"}
             if in_list
-            else _extension_body(extension, resource_id)
+            else extension_body(extension, resource_id)
             for extension in extensions
         ]
     for member in ("zones", "extendedLocation"):
@@ -156,7 +156,7 @@ def instance_view(
     image = vm.model["properties"]["storageProfile"].get("imageReference") or {}
     if vm.guest_known and api_version >= _SINCE["instanceView.computerName"]:
         view.update(_system(vm, os_type, image))
-    if vm.agent != "absent" and _has_agent(vm):
+    if vm.agent != "absent" and models.has_agent(vm.model):
         view["vmAgent"] = _agent(vm, os_type, calendar)
     if vm.disks_made_us is not None:
         made = time_text(calendar(vm.disks_made_us))
@@ -170,7 +170,7 @@ def instance_view(
             view["bootDiagnostics"] = boot_diagnostics
         if vm.agent != "absent" and models.extensions(vm.model):
             view["extensions"] = [
-                _extension_view(extension) for extension in models.extensions(vm.model)
+                extension_view(vm, extension) for extension in models.extensions(vm.model)
             ]
         if api_version >= _SINCE["hyperVGeneration"]:
             view["hyperVGeneration"] = models.generation(vm.model)
@@ -181,6 +181,10 @@ def instance_view(
 def statuses(vm: VirtualMachine, *, edition: Edition, calendar: Calendar) -> list[Json]:
     """Give the statuses list: OSState first, then provisioning state, then power state [rec]."""
     found: list[Json] = []
+    if vm.generalized:
+        found.append(
+            {"code": "OSState/generalized", "level": "Info", "displayStatus": "VM generalized"}
+        )
     if _from_specialized_image(vm):
         found.append(
             {"code": "OSState/specialized", "level": "Info", "displayStatus": "VM specialized"}
@@ -286,7 +290,9 @@ def _agent(vm: VirtualMachine, os_type: str, calendar: Calendar) -> Json:
                 }
             ],
             "extensionHandlers": [
-                _handler_view(extension) for extension in models.extensions(vm.model)
+                _handler_view(extension)
+                for extension in models.extensions(vm.model)
+                if extension["properties"]["provisioningState"] != "Creating"
             ],
         }
     return {
@@ -301,14 +307,6 @@ def _agent(vm: VirtualMachine, os_type: str, calendar: Calendar) -> Json:
             }
         ],
     }
-
-
-def _has_agent(vm: VirtualMachine) -> bool:
-    profile = vm.model["properties"].get("osProfile") or {}
-    for system in ("linuxConfiguration", "windowsConfiguration"):
-        if (profile.get(system) or {}).get("provisionVMAgent") is False:
-            return False
-    return True
 
 
 def _boot_diagnostics(vm: VirtualMachine) -> Json | None:
@@ -339,18 +337,44 @@ def _from_specialized_image(vm: VirtualMachine) -> bool:
     )
 
 
-def _extension_body(extension: Json, vm_id: str) -> Json:
-    return {
+def extension_body(extension: Json, vm_id: str, view: Json | None = None) -> Json:
+    """Give an extension's body, with its instance view if there is one to be shown."""
+    body: Json = {
         "name": extension["name"],
         "id": f"{vm_id}/extensions/{extension['name']}",
         "type": f"{VM_TYPE}/extensions",
         "location": extension["location"],
-        "properties": extension["properties"],
     }
+    if "tags" in extension:
+        body["tags"] = extension["tags"]
+    body["properties"] = {}
+    for member, value in extension["properties"].items():
+        body["properties"][member] = value
+        if member == "provisioningState" and view is not None:  # it follows there [rec]
+            body["properties"]["instanceView"] = view
+    return body
 
 
-def _extension_view(extension: Json) -> Json:
+def extension_view(vm: VirtualMachine, extension: Json) -> Json:
+    """Give what the agent tells of an extension."""
     properties = extension["properties"]
+    error = vm.extension_errors.get(extension["name"].lower())
+    if properties["provisioningState"] == "Failed" and error is not None:
+        # The script's own exit code, where its message tells one; else 0 [doc EXTTS].
+        exit_code = re.search(r"exit (?:code|status)\W*(\d+)", error[1])
+        return {
+            "name": extension["name"],
+            "type": f"{properties['publisher']}.{properties['type']}",
+            "typeHandlerVersion": properties["typeHandlerVersion"],
+            "statuses": [
+                {
+                    "code": f"ProvisioningState/failed/{exit_code[1] if exit_code else 0}",
+                    "level": "Error",
+                    "displayStatus": "Provisioning failed",
+                    "message": error[1],
+                }
+            ],
+        }
     if properties["provisioningState"] != "Succeeded":
         return {"name": extension["name"]}  # one that is being installed shows its name alone [rec]
     return {

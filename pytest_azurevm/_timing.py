@@ -25,7 +25,7 @@ _LONGEST_S: Final = _LONGEST_DAYS * 86_400
 LONGEST_US: Final = _LONGEST_S * SECOND_US
 _MOST_JITTER: Final = 3.0  # one duration in six is then twenty times its figure, or more
 _TIMED: Final[tuple[str, ...]] = (
-    *get_args(_lifecycle.Operation),
+    *(name for name in get_args(_lifecycle.Operation) if name not in _lifecycle.AT_ONCE),
     *get_args(_lifecycle.GuestEvent),
     "extension",
 )
@@ -36,8 +36,10 @@ class Timing:
 
     Set one operation's seconds for every VM (``fake.timing.create = 300``), or for those whose
     name matches (``fake.timing.set("start", 45, vm="web-*")``). What is set last wins. The
-    operations are create, update, delete, start, power_off, restart, deallocate, the guest events
-    guest_shutdown, guest_reboot and guest_crash, and extension: one extension of a create request.
+    operations are create, update, delete, start, power_off, restart, deallocate, redeploy, reapply
+    and reimage, an eviction of a spot VM, extension_create, extension_update and extension_delete
+    of an extension by itself, the guest events guest_shutdown, guest_reboot and guest_crash, and
+    extension: one extension of a create request.
     """
 
     create: float
@@ -47,6 +49,13 @@ class Timing:
     power_off: float
     restart: float
     deallocate: float
+    redeploy: float
+    reapply: float
+    reimage: float
+    eviction: float
+    extension_create: float
+    extension_update: float
+    extension_delete: float
     guest_shutdown: float
     guest_reboot: float
     guest_crash: float

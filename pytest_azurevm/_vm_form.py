@@ -6,10 +6,11 @@ What can be judged at the door without knowing any virtual machine. Whatever is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._vm_schema import VIRTUAL_MACHINE
+from pytest_azurevm._vm_schema import VIRTUAL_MACHINE, Member
 
 Json: TypeAlias = dict[str, Any]
 
@@ -29,8 +30,10 @@ LOCATIONS: Final = tuple(
 )
 
 
-def checked(body: Any, text: str = "") -> Json:
-    """Judge the form of a VM's body, and give it with ARM's spelling. *text* is its source.
+def checked(body: Any, text: str = "", members: Mapping[str, Member] = VIRTUAL_MACHINE) -> Json:
+    """Judge the form of a body, and give it with ARM's spelling. *text* is its source.
+
+    A body is a VM's unless *members* says what else.
 
     Names and choices are taken in any case; what only the service sets is left out.
 
@@ -44,7 +47,7 @@ def checked(body: Any, text: str = "") -> Json:
             reason="Error converting the request body to type 'ResourceDefinition'. Path '', "
             f"line 1, position {len(text)}.",
         )
-    read: Json = _read(VIRTUAL_MACHINE, body, "", text)
+    read: Json = _read(members, body, "", text)
     return read
 
 

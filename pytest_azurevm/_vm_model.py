@@ -93,6 +93,31 @@ def nics(model: Json) -> list[str]:
     return [interface["id"] for interface in interfaces if interface.get("id")]
 
 
+def is_spot(model: Json) -> bool:
+    """Whether the platform may take the VM's host away; ``Low`` is Spot's older name."""
+    return model["properties"].get("priority") in ("Spot", "Low")
+
+
+def eviction_policy(model: Json) -> str:
+    """``"Deallocate"`` or ``"Delete"``: what an eviction does [doc spot-vms.md: the default]."""
+    return str(model["properties"].get("evictionPolicy") or "Deallocate")
+
+
+def takes_extensions(model: Json) -> bool:
+    """Whether extensions may be written: there is an agent, and its owner lets it."""
+    profile = model["properties"].get("osProfile") or {}
+    return has_agent(model) and profile.get("allowExtensionOperations") is not False
+
+
+def has_agent(model: Json) -> bool:
+    """Whether the VM was given an agent: it is, unless its owner says no."""
+    profile = model["properties"].get("osProfile") or {}
+    return not any(
+        (profile.get(system) or {}).get("provisionVMAgent") is False
+        for system in ("linuxConfiguration", "windowsConfiguration")
+    )
+
+
 def disks(model: Json) -> Iterator[Json]:
     """Give the OS disk, then the data disks."""
     return _vm_disks.disks(model["properties"]["storageProfile"])

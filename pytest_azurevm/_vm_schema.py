@@ -327,3 +327,7 @@ def _members(kind: Any) -> Any:
 
 
 VIRTUAL_MACHINE: Final[dict[str, Member]] = _members(_VIRTUAL_MACHINE)
+EXTENSION: Final[dict[str, Member]] = _members(_EXTENSION)
+REIMAGE: Final[dict[str, Member]] = _members(
+    {"exactVersion": "str", "osProfile": {"adminPassword customData": "str"}, "tempDisk": "bool"}
+)

@@ -128,7 +128,7 @@ def test_members_of_newer_api_versions_are_left_out_of_older_ones(fake):
         ("GET", f"{VMS}/nobody/instanceView", (404, "ResourceNotFound")),
         ("POST", VMS, (405, "MethodNotAllowed")),
         ("POST", f"{VMS}/nobody", (405, "MethodNotAllowed")),
-        ("POST", f"{VMS}/nobody/reimage", (501, "NotImplemented")),
+        ("POST", f"{VMS}/nobody/capture", (501, "NotImplemented")),
         (
             "GET",
             f"{GROUP}/providers/Microsoft.Network/virtualNetworks/net",
@@ -493,7 +493,7 @@ def test_calls_are_narrowed_down_by_operation(fake, pattern, found):
     ask(fake, "PATCH", f"{VMS}/web-1", {"tags": {}})
     fake.clock.advance(minutes=5)
     ask(fake, "POST", f"{VMS}/web-1/start")
-    ask(fake, "POST", f"{VMS}/web-1/reimage")
+    ask(fake, "POST", f"{VMS}/web-1/capture")
     ask(fake, "GET", ALL)
     ask(fake, "DELETE", f"{VMS}/web-1")
 

@@ -27,7 +27,7 @@ LAYERS = (
     ("_register",),
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_loops", "_frozen", "_sleeping"),
-    ("_vm_disks",),
+    ("_vm_disks", "_vm_extensions"),
     ("_clock", "_vm_form", "_throttling"),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime"),
 )

@@ -16,11 +16,16 @@ from tests.builders import GROUP, begin, begin_put, codes, linux_vm, polled, ref
 OPERATIONS = get_args(table.Operation)
 POWER_STATES = get_args(table.PowerState)
 GUEST_EVENTS = get_args(table.GuestEvent)
+INCIDENTS = get_args(table.Incident)
 AGENT_REPORTS = get_args(table.AgentReport)
 KINDS = {
     "create": ("Linux", "Windows", "specialized"),
     "update": ("Linux", "Windows", "PATCH"),
     "restart": ("", "set to run"),
+    "redeploy": ("", "set to run"),
+    "reimage": ("", "set to run"),
+    "generalize": ("", "set to run", "set to be off"),
+    "eviction": ("Deallocate", "Delete", "Deallocate, busy", "Delete, busy"),
 }
 
 NOT_ALLOWED = "OperationNotAllowed"
@@ -117,7 +122,7 @@ def test_shares_of_a_row(row):
 @pytest.mark.parametrize("row", table.LIFECYCLE, ids=lambda row: f"{row.operation} {row.kind}")
 def test_form_of_a_row(row):
     """A row names what exists, its median is no more than its slow figure, and it has a witness."""
-    assert row.operation in (*OPERATIONS, *GUEST_EVENTS)
+    assert row.operation in (*OPERATIONS, *GUEST_EVENTS, *INCIDENTS)
     assert row.accepted_in
     assert set(row.accepted_in) <= {None, *POWER_STATES}
     assert row.ends_in in (None, table.SAME, "running", "stopped", "deallocated")
@@ -136,6 +141,8 @@ def test_form_of_a_row(row):
         *((f"{row.operation} {row.kind}", row.witness) for row in table.LIFECYCLE),
         *((refusal.message, refusal.witness) for refusal in table.REFUSALS),
         ("busy", table.BUSY.witness),
+        ("generalized", table.GENERALIZED.witness),
+        ("under way", table.UNDER_WAY.witness),
         ("deletion", table.MARKED_FOR_DELETION.witness),
         ("conflict", table.CONFLICT.witness),
         *((f"{older} then {newer}", witness) for older, newer, _, witness in table.MEETINGS),
@@ -166,7 +173,7 @@ def test_one_row_or_a_refusal(operation, power):
 
 
 @pytest.mark.parametrize("power", [None, *POWER_STATES])
-@pytest.mark.parametrize("event", GUEST_EVENTS)
+@pytest.mark.parametrize("event", [*GUEST_EVENTS, *INCIDENTS])
 def test_a_guest_acts_only_where_it_runs(event, power):
     """A guest does something by itself only while its VM is running."""
     row = table.find_row(event, power, frozenset())
@@ -654,6 +661,13 @@ def test_names_are_azures():
         "power_off": "powerOff",
         "restart": "restart",
         "deallocate": "deallocate",
+        "redeploy": "redeploy",
+        "reapply": "reapply",
+        "reimage": "reimage",
+        "generalize": "generalize",
+        "extension_create": "extensions/write",
+        "extension_update": "extensions/write",
+        "extension_delete": "extensions/delete",
     }
 
 

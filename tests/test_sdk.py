@@ -431,10 +431,10 @@ def test_what_is_not_served_says_so_by_name(fake):
     """An operation that the fake does not know is a 501 that names it, and changes nothing."""
     fake.add_vm("web-1")
     with pytest.raises(HttpResponseError) as caught:
-        fake.client.virtual_machines.begin_redeploy("rg", "web-1")
+        fake.client.virtual_machines.begin_convert_to_managed_disks("rg", "web-1")
 
     assert caught.value.status_code == 501
-    assert "Microsoft.Compute/virtualMachines/redeploy/action" in caught.value.message
+    assert "Microsoft.Compute/virtualMachines/convertToManagedDisks/action" in caught.value.message
 
 
 def test_guest_shutdown_goes_on_costing(fake):

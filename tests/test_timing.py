@@ -22,10 +22,15 @@ RECORDED = (
     ("delete",      "running",     44,      282),
     ("delete",      "stopped",     44,      242),
     ("delete",      "deallocated", 5,       10.6),
+    ("redeploy",    "running",     78,      317),
+    ("redeploy",    "stopped",     78,      317),
+    ("reapply",     "running",     5,       7),
+    ("reimage",     "running",     89,      139),
 )  # fmt: skip
 TIMED = (
-    "create", "update", "delete", "start", "power_off", "restart", "deallocate", "guest_shutdown",
-    "guest_reboot", "guest_crash", "extension",
+    "create", "update", "delete", "start", "power_off", "restart", "deallocate", "redeploy",
+    "reapply", "reimage", "eviction", "extension_create", "extension_update", "extension_delete",
+    "guest_shutdown", "guest_reboot", "guest_crash", "extension",
 )  # fmt: skip
 KNOWN = f"it knows {', '.join(TIMED)}, profile and jitter"
 

@@ -58,6 +58,12 @@ def machines(fake_compute: FakeCompute) -> None:
     assert vm.power_state == "running"
     vm.guest_shutdown()
     assert vm.power_state == "stopping"
+    vm.fail_host()
+    vm.fail_host(heals_after=None)
+    vm.fail_host(600)  # type: ignore[call-arg]
+    vm.evict()
+    vm.lose_agent()
+    vm.recover_agent()
     vm.power_state = "running"  # type: ignore[misc]
     views: tuple[FakeVM, ...] = fake_compute.vms
     statuses: list[Status] = views[0].statuses
