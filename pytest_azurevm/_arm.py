@@ -309,7 +309,8 @@ class Arm:
         elif old is None and method == "DELETE":
             return Answer(204)  # [spec; not recorded]
         elif old is None:
-            raise _no_extension(exchange, vm, name)
+            of = f"virtualMachines/{exchange.segments[7]}/extensions"
+            raise arm_error("no-such-vm", type=of, name=name, group=exchange.segments[3])
         elif method == "PATCH":
             record = self._compute.patch_extension(vm, old, checked(value, text, EXTENSION))
         elif method == "DELETE":
@@ -618,14 +619,6 @@ def _extension_operation(method: str, name: str, *, new: bool) -> str:
     written = "extension_create" if new else "extension_update"
     named = {"PUT": written, "PATCH": "extension_update", "DELETE": "extension_delete"}
     return named.get(method, "extension_get") if name else "extension_list"
-
-
-def _no_extension(exchange: Exchange, vm: VirtualMachine, name: str) -> ArmError:
-    """Say that there is no such extension: of one that was, Compute says it itself [rec]."""
-    if name.lower() in vm.former_extensions:
-        return arm_error("no-such-extension", target="extensionName")
-    of = f"virtualMachines/{exchange.segments[7]}/extensions"
-    return arm_error("no-such-vm", type=of, name=name, group=exchange.segments[3])
 
 
 def _only(method: str, allowed: str) -> None:

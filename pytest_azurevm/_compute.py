@@ -424,7 +424,6 @@ class Compute:
 
     def _forget_extension(self, vm: VirtualMachine, name: str) -> None:
         vm.extension_errors.pop(name.lower(), None)
-        vm.former_extensions.add(name.lower())
         self._set_extensions(vm, extensions.without(vm.model, name))
 
     def generalize(self, vm: VirtualMachine) -> None:

@@ -388,7 +388,7 @@ MEETINGS: Final[tuple[tuple[tuple[Operation, ...], tuple[Operation, ...], Meetin
     (("create",),                   ("deallocate",),         "preempt",          "assumed"),
     (("create",),                   ("start", "power_off", "restart", *_MOVES), "refuse", "assumed"),
     (("delete",),                   _EXTENSIONS,             "deleting",         "err"),
-    (_EXTENSIONS,                   ("update",),             "preempt",          "seen hashicorp/terraform-provider-azurerm#6025"),
+    (_EXTENSIONS,                   ("update",),             "preempt",          "seen hashicorp/terraform-provider-azurerm#6025; against it rec test_vm_update_with_workspace_linux, n=2: both went on, and ended together"),
     (_EXTENSIONS,                   ("delete", "reapply", "eviction", *_POWER, *_MOVES), "preempt", "assumed: by analogy with update"),
     (_EXTENSIONS,                   _EXTENSIONS,             "beside",           "assumed: each is a resource of its own; see SAME_EXTENSION"),
     (_EXTENSIONS,                   ("generalize",),         "refuse",           "err: it runs"),

@@ -113,7 +113,6 @@ class VirtualMachine:
     operation: OperationRecord | None = None
     extension_operations: list[OperationRecord] = field(default_factory=list)  # beside each other
     extension_errors: dict[str, tuple[str, str]] = field(default_factory=dict)  # by folded name
-    former_extensions: set[str] = field(default_factory=set)  # deleted ones, folded
     guest_due: tuple[Entry, ...] = ()
     agent_lost: bool = False  # not by a crash, nor with its host
     host_failed: bool = False

@@ -38,7 +38,11 @@ def created(body: Json, *, name: str) -> Json:
     made: Json = {"name": name, "location": body["location"]}
     if body.get("tags") is not None:
         made["tags"] = body["tags"]
-    return {**made, "properties": {"autoUpgradeMinorVersion": False, **asked}}
+    if "autoUpgradeMinorVersion" not in asked:
+        # The recorded answers without settings that show empty ones are to requests that left this
+        # out as well, n=2; those that gave it show none, n=7. Nothing else tells them apart.
+        asked = {"autoUpgradeMinorVersion": False, **asked, "settings": asked.get("settings", {})}
+    return {**made, "properties": asked}
 
 
 def patched(old: Json, body: Json) -> Json:

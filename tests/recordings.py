@@ -3,9 +3,8 @@
 A recording is a list of exchanges in order. Those that ask for something the fake serves are sent
 to it, below the SDK; before each, virtual time moves until the fake is where Azure was when the
 recording was made. What the fake does not serve is left out, and what later answers show of it
-is put into place: the virtual machine that a template deployment makes, and the extensions that a
-virtual machine is given as child resources. The rest (networks, disks by themselves, redeploy,
-reapply, generalize, run-command) leaves nothing behind that matters to the answers compared.
+is put into place: the virtual machine that a template deployment makes. The rest (networks, disks
+by themselves, run-command) leaves nothing behind that matters to the answers compared.
 """
 
 from __future__ import annotations
@@ -33,13 +32,15 @@ _SERVED: Final = tuple(
         ("GET PUT PATCH DELETE", rf"{_VMS}/(?P<vm>[^/]+)"),
         ("GET", rf"{_VMS}/(?P<vm>[^/]+)/instanceView"),
         ("POST", rf"{_VMS}/(?P<vm>[^/]+)/(start|powerOff|restart|deallocate)"),
+        ("POST", rf"{_VMS}/(?P<vm>[^/]+)/(redeploy|reapply|reimage|generalize|simulateEviction)"),
+        ("GET PUT PATCH DELETE", rf"{_VMS}/(?P<vm>[^/]+)/extensions/[^/]+"),
+        ("GET", rf"{_VMS}/(?P<vm>[^/]+)/extensions"),
         ("GET", _VMS),
         ("GET", rf"{_COMPUTE}(/locations/[^/]+)?/virtualMachines"),
     )
 )
 _POLL: Final = re.compile(rf"{_COMPUTE}/locations/[^/]+/operations/([^/]+)", re.IGNORECASE)
 _DEPLOYMENT: Final = re.compile(rf"{_GROUP}/Microsoft\.Resources/deployments/[^/]+", re.IGNORECASE)
-_EXTENSION: Final = re.compile(rf"{_VMS}/(?P<vm>[^/]+)/extensions/([^/]+)", re.IGNORECASE)
 
 _POLLING_HEADERS: Final = (
     "Azure-AsyncOperation", "Location", "Azure-AsyncNotification", "Retry-After",
@@ -204,11 +205,6 @@ class Replay:
             for resource in exchange.request_body["properties"]["template"]["resources"]:
                 if resource["type"] == "Microsoft.Compute/virtualMachines":
                     self._deploy(group, resource)
-        match = _EXTENSION.fullmatch(exchange.path)
-        if match and exchange.method == "PUT" and exchange.status in (200, 201):
-            self._set_extension(match["vm"], match[2], exchange.body)
-        if match and exchange.method == "DELETE" and exchange.status == 202:
-            self._set_extension(match["vm"], match[2], None)
 
     def _deploy(self, group: str, resource: dict[str, Any]) -> None:
         """Create a virtual machine as the deployment of a template does: with a PUT."""
@@ -221,16 +217,6 @@ class Replay:
         response = self._ask("PUT", url, body)
         if response.status != 201:
             raise AssertionError(f"the template's VM was not created: {response.body.decode()}")
-
-    def _set_extension(self, vm_name: str, name: str, body: Any) -> None:
-        """Give the virtual machine an extension, or take it away, with no request for that."""
-        record = self._fake.vm(vm_name)._vm
-        others = [one for one in record.model.get("resources", ()) if one["name"] != name]
-        if body is not None:
-            properties = {**body["properties"], "provisioningState": "Succeeded"}
-            others.append({"name": name, "location": body["location"], "properties": properties})
-        without = {key: value for key, value in record.model.items() if key != "resources"}
-        record.model = {**without, "resources": others} if others else without
 
 
 # --- comparing ---------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ def test_changing_some_of_it(fake, vm):
 
 
 def test_deleting_it(fake, vm):
-    """A DELETE is a 202 with both URLs; the extension is Deleting, then a 404 of Compute's own."""
+    """A DELETE is a 202 with both URLs; the extension is Deleting, then there is none."""
     put(fake).result()
     started = fake.clock.now
     seen = []
@@ -264,9 +264,7 @@ def test_deleting_it(fake, vm):
     assert {"Azure-AsyncOperation", "Location"} <= set(seen[0].headers)
     assert during == ("Deleting", "ProvisioningState/updating")
     assert (fake.clock.now - started).total_seconds() == 30  # the SDK's own interval
-    assert refusal(lambda: get(fake)) == (
-        404, "NotFound", "The entity was not found in this Azure location.", "extensionName"
-    )  # fmt: skip
+    assert refusal(lambda: get(fake))[:2] == (404, "ResourceNotFound")
     assert (vm.extensions, view_of(fake), "resources" in vm.model) == ((), None, False)
     assert vm.effective_model == {k: v for k, v in vm._vm.model.items() if k != "resources"}
     assert (vm.history[-1].at - started).total_seconds() == 15.5
@@ -358,6 +356,23 @@ def test_what_an_extension_cannot_be(fake, vm, path, value, code, said):
     assert answer[:2] == (400, code)
     assert said in answer[2]
     assert (vm.extensions, vm.provisioning_state, vm.operation) == ((), "Succeeded", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({}, {"autoUpgradeMinorVersion": False, "settings": {}}),
+        ({"autoUpgradeMinorVersion": True}, {"autoUpgradeMinorVersion": True}),
+        ({"settings": {"a": 1}}, {"autoUpgradeMinorVersion": False, "settings": {"a": 1}}),
+    ],
+)
+def test_what_an_extension_is_by_default(fake, vm, asked, shown):
+    """What a request leaves out is completed as in recorded answers."""
+    required = {"publisher": "P", "type": "T", "typeHandlerVersion": "1.0"}
+    put(fake, body={"location": "westeurope", "properties": {**required, **asked}}).result()
+
+    found = get(fake)["properties"]
+    assert {k: v for k, v in found.items() if k not in (*required, "provisioningState")} == shown
 
 
 @pytest.mark.parametrize("name", ["a%3Fb", "ends."])
@@ -555,7 +570,7 @@ def test_what_stays_undone(fake, vm, operation):
     assert between == {"old": "Deleting", "new": "Creating"}
     assert [one["name"] for one in vm.extensions] == ["new"]
     assert state(fake, "new") == "Succeeded"
-    assert refusal(lambda: get(fake, "old"))[1] == "NotFound"
+    assert refusal(lambda: get(fake, "old"))[1] == "ResourceNotFound"
 
 
 def test_deleting_the_vm_meanwhile(fake, vm):
