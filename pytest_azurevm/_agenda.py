@@ -69,9 +69,8 @@ _RANKS: Final = 4  # of an instant; more than there are
 class Agenda:
     """Every entry that has not fallen due, the next one first.
 
-    What falls due at one instant is kept together, in the order in which it came: of a thousand
-    machines that are stopped at once, a thousand ends are one place to be found, and not a
-    thousand.
+    What falls due at one instant is kept together, in the order in which it came: the ends of a
+    thousand machines that are stopped at once are found at one place.
     """
 
     def __init__(self) -> None:
@@ -80,8 +79,8 @@ class Agenda:
         self._places: list[int] = []  # of these, as a heap
         self._over = 0  # how many entries of the first place are over
         self._pending: dict[EntryKind, int] = {"event": 0, "poll": 0, "wake": 0}
-        self._informed = 0  # pending polls of whoever has seen ...
-        self._informed_of = 0  # ... so many changes, or more
+        self._informed = 0  # how many pending polls are of those who had seen ...
+        self._informed_of = 0  # ... so many changes; others have seen fewer
 
     def add(
         self, due_us: int, kind: EntryKind, action: Callable[[], None], *, rank: int = 0

@@ -11,6 +11,7 @@ import datetime as _dt
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from pytest_azurevm import _vm_model as models
@@ -56,6 +57,7 @@ _AGENT_SILENT: Final = {
 }
 
 
+@lru_cache(maxsize=256)  # an operation's beginning is told with each look at it
 def time_text(instant: _dt.datetime) -> str:
     """Give an instant as Azure prints it: numeric offset, no zeros at the fraction's end [rec]."""
     text = instant.isoformat()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from pytest_azurevm._errors import arm_error
@@ -20,6 +21,7 @@ _EMPTY_DISK_GB: Final = 1023
 # for the smallest there is [assumed]: whoever names its size later does not seem to shrink it. The
 # recorded ones are that small [rec test_vm_disk_attach_detach].
 _ATTACHED_DISK_GB: Final = 1
+_NO_DISKS: Final[list[Json]] = []  # most machines have no more, and share this: it never changes
 # What says how a disk leaves, and not what it is.
 _LEAVING: Final = ("toBeDetached", "detachOption")
 # What stays as it is at a LUN until its disk is detached, and what Azure's refusal calls it
@@ -82,9 +84,10 @@ def storage_profile(properties: Json) -> Json:
     profile: Json = {}
     if image:
         _check_image(image)
-        profile["imageReference"] = {**image, **_exact_version(image)}
+        profile["imageReference"] = _resolved(tuple(image.items()))
     profile["osDisk"] = _os_disk({**os_disk, "createOption": create_option}, properties)
-    profile["dataDisks"] = [_data_disk(disk, properties) for disk in asked.get("dataDisks") or ()]
+    data_disks = [_data_disk(disk, properties) for disk in asked.get("dataDisks") or ()]
+    profile["dataDisks"] = data_disks or _NO_DISKS
     _check_luns(profile["dataDisks"])
     if generation(profile) == "V2":  # these have one, and no others [rec, n=52]
         profile["diskControllerType"] = asked.get("diskControllerType") or "SCSI"
@@ -100,15 +103,20 @@ def _check_image(image: Json) -> None:
             raise arm_error("missing", parameter=parameter, target=parameter)
 
 
-def _exact_version(image: Json) -> Json:
-    """Resolve ``latest``. Which version that is, is made up: the image's own numbers first."""
+@lru_cache(maxsize=64)
+def _resolved(members: tuple[tuple[str, Any], ...]) -> Json:
+    """Give an image reference with its version, which is shared by all that were asked for alike.
+
+    Which version is the ``latest`` is made up: the image's own numbers first.
+    """
+    image = dict(members)
     version = image.get("version")
     if not version:
-        return {}
+        return image
     if version.lower() != "latest":
-        return {"exactVersion": version}
+        return {**image, "exactVersion": version}
     numbers = re.findall(r"\d+", image.get("sku") or "")
-    return {"exactVersion": f"{'.'.join(numbers[:2]) or '1.0'}.202601010"}
+    return {**image, "exactVersion": f"{'.'.join(numbers[:2]) or '1.0'}.202601010"}
 
 
 def _guess_os(image: Json | None, properties: Json) -> str:
@@ -151,14 +159,15 @@ def _disk(asked: Json, properties: Json) -> Json:
     made["caching"] = asked.get("caching") or ("None" if "lun" in asked else "ReadWrite")
     if "managedDisk" in asked or "vhd" not in asked:
         managed = asked.get("managedDisk") or {}
-        made["managedDisk"] = {"storageAccountType": _storage_type(properties), **managed}
+        storage = _storage_type(properties["hardwareProfile"]["vmSize"])
+        made["managedDisk"] = {"storageAccountType": storage, **managed}
     made["deleteOption"] = asked.get("deleteOption") or "Detach"
     return made
 
 
-def _storage_type(properties: Json) -> str:
+@lru_cache(maxsize=64)
+def _storage_type(size: str) -> str:
     """Premium for the sizes that take it: an ``s`` in the size's name [rec, both ways]."""
-    size = properties["hardwareProfile"]["vmSize"]
     family = re.fullmatch(r"[^_]+_([A-Za-z]+)[\d-]+([a-z]*).*", size)
     premium = family and (family[1].upper() in ("DS", "GS", "FS") or "s" in family[2])
     return "Premium_LRS" if premium else "Standard_LRS"
@@ -234,15 +243,13 @@ def made(
 
     Its disks have names, managed ones ids; detached ones are gone.
     """
-    return {
-        **profile,
-        "osDisk": _made(profile["osDisk"], f"{vm_name}_OsDisk_1_", disk_id, new_id),
-        "dataDisks": [
-            _made(disk, f"{vm_name}_disk{disk['lun'] + 2}_", disk_id, new_id)
-            for disk in profile["dataDisks"]
-            if not disk["toBeDetached"]
-        ],
-    }
+    os_disk = _made(profile["osDisk"], f"{vm_name}_OsDisk_1_", disk_id, new_id)
+    data_disks = [
+        _made(disk, f"{vm_name}_disk{disk['lun'] + 2}_", disk_id, new_id)
+        for disk in profile["dataDisks"]
+        if not disk["toBeDetached"]
+    ]
+    return {**profile, "osDisk": os_disk, "dataDisks": data_disks or _NO_DISKS}
 
 
 def _made(

@@ -6,6 +6,7 @@ What can be judged at the door without knowing any virtual machine. Whatever is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -28,6 +29,7 @@ LOCATIONS: Final = tuple(
     "chinaeast3 chinanorth chinanorth2 chinanorth3 westcentralus westeurope westindia westus "
     "westus2 westus3".split()
 )
+_KNOWN_LOCATIONS: Final = frozenset(LOCATIONS)
 
 
 def checked(body: Any, text: str = "", members: Mapping[str, Member] = VIRTUAL_MACHINE) -> Json:
@@ -136,13 +138,16 @@ def _place(name: str, text: str) -> str:
     return f"line {before.count(chr(10)) + 1}, position {len(before) - before.rfind(chr(10)) - 1}"
 
 
+_BAD_IN_A_NAME: Final = re.compile(r"[<>%&:\\?/#\x00-\x1f]")
+
+
 def checked_name(name: str) -> None:
     """Judge a VM's name.
 
     Raises:
         ArmError: it is too long, holds forbidden characters, or ends badly.
     """
-    bad = "".join(sorted({char for char in name if char in "<>%&:\\?/#" or ord(char) < 32}))
+    bad = "".join(sorted(set(_BAD_IN_A_NAME.findall(name))))
     if bad:
         raise arm_error("bad-name", name=name, characters=bad)
     if name[-1:] in (".", " "):
@@ -161,6 +166,6 @@ def checked_location(body: Json) -> str:
     if not location:
         raise arm_error("no-location")
     spelled = str(location).replace(" ", "").lower()
-    if spelled not in LOCATIONS:
+    if spelled not in _KNOWN_LOCATIONS:
         raise arm_error("unknown-location", location=location, locations=",".join(LOCATIONS))
     return spelled

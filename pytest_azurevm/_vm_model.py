@@ -10,8 +10,10 @@ Secrets go no further than here, and are not judged: a test needs no believable 
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from pytest_azurevm import _vm_disks
@@ -64,6 +66,23 @@ _ORDER: Final = {
         "securityProfile": "uefiSettings securityType",
     }.items()
 }
+
+
+# What a system is configured to where nothing is said of it. Models are never changed, they are
+# made anew, so that machines without number can share these.
+_WINDOWS: Final[Json] = {
+    "provisionVMAgent": True,
+    "enableAutomaticUpdates": True,
+    "patchSettings": {"patchMode": "AutomaticByOS", "assessmentMode": "ImageDefault"},
+    "enableVMAgentPlatformUpdates": False,
+}
+_LINUX: Final[Json] = {
+    "disablePasswordAuthentication": False,
+    "provisionVMAgent": True,
+    "patchSettings": {"patchMode": "ImageDefault", "assessmentMode": "ImageDefault"},
+    "enableVMAgentPlatformUpdates": False,
+}
+_NO_SECRETS: Final[list[Json]] = []
 
 
 # --- questions to a model ----------------------------------------------------------------------
@@ -349,26 +368,10 @@ def _complete_os_profile(model: Json, name: str) -> None:
     _check_computer_name(computer_name, windows=windows)
     made: Json = {"computerName": computer_name, "adminUsername": profile["adminUsername"]}
     if windows:
-        made["windowsConfiguration"] = _defaults(
-            profile.get("windowsConfiguration"),
-            {
-                "provisionVMAgent": True,
-                "enableAutomaticUpdates": True,
-                "patchSettings": {"patchMode": "AutomaticByOS", "assessmentMode": "ImageDefault"},
-                "enableVMAgentPlatformUpdates": False,
-            },
-        )
+        made["windowsConfiguration"] = _defaults(profile.get("windowsConfiguration"), _WINDOWS)
     else:
-        made["linuxConfiguration"] = _defaults(
-            profile.get("linuxConfiguration"),
-            {
-                "disablePasswordAuthentication": False,
-                "provisionVMAgent": True,
-                "patchSettings": {"patchMode": "ImageDefault", "assessmentMode": "ImageDefault"},
-                "enableVMAgentPlatformUpdates": False,
-            },
-        )
-    made["secrets"] = profile.get("secrets") or []
+        made["linuxConfiguration"] = _defaults(profile.get("linuxConfiguration"), _LINUX)
+    made["secrets"] = profile.get("secrets") or _NO_SECRETS
     made["allowExtensionOperations"] = profile.get("allowExtensionOperations", True)
     made["requireGuestProvisionSignal"] = profile.get("requireGuestProvisionSignal", True)
     properties["osProfile"] = made
@@ -441,16 +444,25 @@ _CONTAINERS: Final = (dict, list)
 
 
 def _in_order(value: Any, owner: str = "properties") -> Any:
-    """Give JSON with its members in Azure's order; *owner* is the member that holds it."""
+    """Give JSON with its members in Azure's order; *owner* is the member that holds it.
+
+    What is in order already is given as it is, so that what machines share stays shared.
+    """
     if isinstance(value, list):
-        return [_in_order(item, owner) for item in value]
+        items = [_in_order(item, owner) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
     if not isinstance(value, dict):
         return value
-    found: Json = {member: value[member] for member in _ORDER.get(owner, ()) if member in value}
-    found |= value
+    found: Json = value
+    known = [member for member in _ORDER.get(owner, ()) if member in value]
+    if known != list(islice(value, len(known))):
+        found = {member: value[member] for member in known} | value
     for member, item in found.items():
         if isinstance(item, _CONTAINERS):
-            found[member] = _in_order(item, member)
+            inner = _in_order(item, member)
+            if inner is not item:
+                found = dict(value) if found is value else found
+                found[member] = inner
     return found
 
 
@@ -472,7 +484,9 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _defaults(given: Json | None, defaults: Json) -> Json:
-    given = {key: value for key, value in (given or {}).items() if value is not None}
+    if not given:
+        return defaults
+    given = {key: value for key, value in given.items() if value is not None}
     for key, value in defaults.items():
         if isinstance(value, dict) and isinstance(given.get(key), dict):
             given[key] = {**value, **given[key]}
