@@ -23,6 +23,7 @@ import datetime as _dt
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -39,6 +40,13 @@ _LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who
 _PATIENCE: Final = 600  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
 _FRUITLESS_SLEEPS: Final = 10_000
+
+# What of one instant comes first: what happens, polling threads' looks included; who slept until
+# then, and so finds it happened; who waits for pollers; and an advance, which finds all at rest.
+_HAPPENS: Final = 0
+_SLEEPS: Final = 1
+_WAITS: Final = 2
+_ADVANCES: Final = 3
 
 
 class ClockStalled(RuntimeError):
@@ -79,7 +87,7 @@ class Rest:
     """A thread at rest, parked until it is woken."""
 
     __slots__ = (
-        "awake", "counted", "error", "gate", "ident", "interrupted", "moves", "until", "who"
+        "awake", "counted", "due", "error", "gate", "ident", "interrupted", "moves", "until", "who"
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +107,7 @@ class Rest:
         self.counted = counted  # one of ours: time stands while it runs
         self.interrupted = interrupted  # whether something else calls the thread back
         self.moves = moves  # its waiting entitles time to move
+        self.due: list[Entry] = []  # what of the agenda is to wake it
         self.awake = False
         self.error: BaseException | None = None
 
@@ -244,14 +253,17 @@ class Clock:
     def _pass_until(self, target_us: int) -> None:
         with self.lock:
             rest = self.new_rest("advance", moves=True)
-            # Rank 1: after everything else of its instant, also what joins while it is worked off.
-            entry = self._agenda.add(target_us, "wake", lambda: self._arrive(rest), rank=1)
+            self._arrive_at(target_us, rest)
             try:
                 self.rest(rest)
             finally:
-                self.cancel(entry)
                 self._arrived.discard(rest)
             self._surface()
+
+    def _arrive_at(self, due_us: int, rest: Rest) -> None:
+        rest.due.append(
+            self._agenda.add(due_us, "wake", partial(self._arrive, rest), rank=_ADVANCES)
+        )
 
     def _arrive(self, rest: Rest) -> None:
         """End an advance, once no callback that began in it waits any more."""
@@ -267,7 +279,7 @@ class Clock:
 
     def at(self, due_us: int, action: Callable[[], None]) -> Entry:
         """Put an event of the world on the agenda. It runs with the lock held."""
-        return self._agenda.add(due_us, "event", action)
+        return self._agenda.add(due_us, "event", action, rank=_HAPPENS)
 
     def cancel(self, entry: Entry) -> None:
         """Take *entry* off the agenda, if it is still on it."""
@@ -277,7 +289,10 @@ class Clock:
         self, due_us: int, action: Callable[[], None], *, kind: EntryKind = "wake"
     ) -> Entry:
         """Put the end of somebody's sleep on the agenda. It runs with the lock held."""
-        return self._agenda.add(due_us, kind, action)
+        return self._agenda.add(due_us, kind, action, rank=_HAPPENS if kind == "poll" else _SLEEPS)
+
+    def _wake_at(self, due_us: int, rest: Rest, *, rank: int, kind: EntryKind = "wake") -> None:
+        rest.due.append(self._agenda.add(due_us, kind, partial(self.wake, rest), rank=rank))
 
     def changed(self) -> None:
         """Note that the world changed, so that pollers have something new to see."""
@@ -290,8 +305,9 @@ class Clock:
         while self._waiting and (later or not self._running) and self._all_rest(later=later):
             later = False
             if self._arrived and not self._callbacks_wait():
-                for rest in tuple(self._arrived):
-                    self.wake(rest)
+                for rest in self._arrived:
+                    self._arrive_at(self._now_us, rest)
+                self._arrived.clear()
                 continue
             entry = self._agenda.peek()
             if entry is None or self._agenda.has_nothing_new():
@@ -429,6 +445,8 @@ class Clock:
             return
         rest.awake = True
         rest.error = error
+        for entry in rest.due:
+            self._agenda.cancel(entry)
         self._parked.pop(rest.ident, None)
         self._roused += 1
         if rest.counted:
@@ -462,11 +480,13 @@ class Clock:
                 moves=self.autojump and not ours,
                 until=f"until {self.calendar(due_us).isoformat()}",
             )
-            entry = self._agenda.add(due_us, "poll" if polling else "wake", lambda: self.wake(rest))
-            try:
-                self.rest(rest)
-            finally:
-                self.cancel(entry)
+            self._wake_at(
+                due_us,
+                rest,
+                rank=_HAPPENS if rest.counted else _SLEEPS,
+                kind="poll" if polling else "wake",
+            )
+            self.rest(rest)
 
     def note_sleep(self) -> None:
         """Count the sleeps of whoever looks again and again at what never changes.
@@ -498,16 +518,11 @@ class Clock:
             rest = self.new_rest(
                 threading.current_thread().name, moves=self.autojump, until=f"for {who}"
             )
-            entry = None
             if timeout is not None:
                 due_us = self._now_us + microseconds(max(timeout, 0), what="timeout")
-                entry = self._agenda.add(due_us, "wake", lambda: self.wake(rest), rank=1)
+                self._wake_at(due_us, rest, rank=_WAITS)
             self._awaited.setdefault(thread, []).append(rest)
-            try:
-                self.rest(rest)
-            finally:
-                if entry is not None:
-                    self.cancel(entry)
+            self.rest(rest)
             self._surface()
 
     # --- threads of ours -----------------------------------------------------------------------
@@ -548,12 +563,19 @@ class Clock:
                 self._ending[ident] = thread
                 self._threads.pop(ident, None)
                 for rest in self._awaited.pop(thread, ()):
-                    self.wake(rest)
+                    self._wake_in_turn(rest)
                 settling = self._settling.pop(ident, None)
                 if settling is not None:
                     self.wake(settling)
                 self._running -= 1
                 self._move()
+
+    def _wake_in_turn(self, rest: Rest) -> None:
+        """Wake *rest* once everybody else rests, so that of several waiters none races another."""
+        if rest.moves and not rest.awake:
+            self._wake_at(self._now_us, rest, rank=_HAPPENS if rest.counted else _WAITS)
+        else:
+            self.wake(rest)  # if somebody else has to move time, nobody might
 
     def settle(self, thread: threading.Thread) -> None:
         """Wait, without moving time, until *thread*, one of ours, is at rest for the first time."""

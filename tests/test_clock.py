@@ -216,6 +216,16 @@ def test_sleep_outside_of_pollers_jumps(clock):
     assert (clock.now_us, seen) == (5_000_000, [3_000_000])
 
 
+def test_a_sleep_wakes_after_all_that_happens_at_its_instant(clock):
+    """Also what was declared while it slept has happened when a sleep ends."""
+    seen = []
+    clock.at(1_000_000, lambda: clock.at(5_000_000, lambda: seen.append("declared later")))
+
+    clock.sleep(5)
+
+    assert seen == ["declared later"]
+
+
 def test_waiting_for_a_thread_takes_as_long_as_it_takes(clock):
     """Waiting for a poller moves time to its end, and no further."""
     thread = polling(clock, lambda: (clock.sleep(10, polling=True), clock.sleep(20, polling=True)))

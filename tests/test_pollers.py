@@ -142,6 +142,54 @@ def test_several_threads_may_wait_for_one_poller(fake, vms):
     assert ends == [(DEALLOCATED, "Succeeded")] * 5
 
 
+def test_waiters_for_one_poller_go_on_one_after_another():
+    """Of several threads that wait for one poller, the next goes on once the last one rests."""
+    for _ in range(5):
+        went = []
+        with FakeCompute() as fake, ThreadPoolExecutor(5) as pool:
+            fake.add_vm("web-1")
+            poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+
+            def work(number: int, poller: Any = poller, went: list[int] = went) -> None:
+                poller.result()
+                went.append(number)
+                hashlib.pbkdf2_hmac("sha256", b"a", b"b", 20_000)  # lets others run meanwhile
+                went.append(number)
+
+            list(pool.map(work, range(5)))
+
+        assert went[::2] == went[1::2]
+
+
+def test_a_callback_and_the_test_may_wait_for_one_poller():
+    """A done-callback that waits for the poller that the test waits for goes on before the test."""
+    ran = []
+    for _ in range(20):
+        with FakeCompute() as fake:
+            vms = fake.client.virtual_machines
+            fake.add_vm("web-1")
+            fake.add_vm("web-2")
+            first, second = vms.begin_power_off("rg", "web-1"), vms.begin_deallocate("rg", "web-2")
+
+            def callback(_: object, vms: Any = vms, second: Any = second) -> None:
+                second.result()
+                vms.begin_start("rg", "web-2")
+
+            first.add_done_callback(callback)
+            second.result()
+            ran.append((fake.vm("web-2").power_state, seconds(fake)))
+
+    assert ran == [("starting", DEALLOCATED)] * 20
+
+
+def test_pollers_of_the_instant_have_looked_when_a_wait_comes_back(fake, vms):
+    """Whoever has waited for one poller finds others done that end at the same instant."""
+    pollers = [vms.begin_deallocate("rg", fake.add_vm(f"many-{n}").name) for n in range(5)]
+    pollers[0].result()
+
+    assert [poller.done() for poller in pollers] == [True] * 5
+
+
 def test_a_failed_operation_raises_in_result_and_is_done(fake, vms):
     """An operation that is canceled raises what Azure says in result() and wait(), each time."""
     poller = vms.begin_deallocate("rg", "web-1")
