@@ -35,7 +35,7 @@ _LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) //
     microseconds=1
 )
 _STALL_LOOK_S: Final = 0.01
-_STALL_LOOKS: Final = 80  # such looks without movement: the wait is hopeless
+_STALL_LOOKS: Final = 80  # such looks, or shorter ones, without movement: the wait is hopeless
 _LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who else runs
 _PATIENCE: Final = 600  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
@@ -73,6 +73,12 @@ class LeftRunning(NamedTuple):
     lineno: int
 
 
+class Ours:
+    """A polling thread, from before it starts until after its done-callbacks."""
+
+    __slots__ = ()
+
+
 class OutsideTime(Protocol):
     """A calendar that somebody else owns, such as freezegun's. ``None`` while nobody owns it."""
 
@@ -87,26 +93,29 @@ class Rest:
     """A thread at rest, parked until it is woken."""
 
     __slots__ = (
-        "awake", "counted", "due", "error", "gate", "ident", "interrupted", "moves", "until", "who"
+        "awake", "due", "error", "gate", "ident", "interrupted", "moves", "ours", "settles",
+        "until", "who",
     )  # fmt: skip
 
     def __init__(
         self,
         who: str,
         *,
-        counted: bool,
+        ours: Ours | None,
         moves: bool,
         until: str,
         interrupted: Callable[[], bool] | None,
+        settles: threading.Thread | None,
     ) -> None:
         self.gate = _thread.allocate_lock()
         self.gate.acquire()
         self.who = who
         self.until = until
         self.ident = _thread.get_ident()
-        self.counted = counted  # one of ours: time stands while it runs
+        self.ours = ours  # time stands while one of ours runs
         self.interrupted = interrupted  # whether something else calls the thread back
         self.moves = moves  # its waiting entitles time to move
+        self.settles = settles  # whose first rest it waits for
         self.due: list[Entry] = []  # what of the agenda is to wake it
         self.awake = False
         self.error: BaseException | None = None
@@ -135,12 +144,14 @@ class Clock:
         self._now_us = 0
         self._agenda = Agenda()
         self._movements = 0
-        self._running = 0  # threads of ours that are not at rest
-        self._waiting: list[Rest] = []  # whose waiting lets time move
-        self._settling: dict[int, Rest] = {}  # by the thread of ours whose rest is awaited
+        # Sets and dicts, no counts: what Ctrl-C interrupts may be done twice, or taken back undone.
+        self._running: set[Ours] = set()  # that are not at rest
+        self._expected: dict[Ours, threading.Thread | None] = {}  # that have not shown up yet
+        self._waiting: dict[Rest, None] = {}  # whose waiting lets time move, in order
+        self._settling: dict[Ours, Rest] = {}  # by the thread of ours whose rest is awaited
         self._parked: dict[int, Rest] = {}  # by thread
         self._arrived: set[Rest] = set()  # advances that are there, but for callbacks that wait
-        self._roused = 0  # woken, and not on their way yet
+        self._roused: set[Rest] = set()  # woken, and not on their way yet
         self._others = Others()
         self._breath = _thread.allocate_lock()  # never released: its timeout is a moment
         self._breath.acquire()
@@ -149,7 +160,7 @@ class Clock:
         self._looks = 0
         self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
         self._raised: list[Exception] = []  # by done-callbacks, for whoever moves time
-        self._ours = threading.local()
+        self._mine = threading.local()
         self._threads: dict[int, tuple[threading.Thread, LeftRunning]] = {}  # ours, by ident
         self._ending: dict[int, threading.Thread] = {}  # ours, as good as over
         self._ended: WeakSet[threading.Thread] = WeakSet()
@@ -267,13 +278,13 @@ class Clock:
 
     def _arrive(self, rest: Rest) -> None:
         """End an advance, once no callback that began in it waits any more."""
-        if rest.counted or not self._callbacks_wait():
+        if rest.ours or not self._callbacks_wait():
             self.wake(rest)
         else:
             self._arrived.add(rest)
 
     def _callbacks_wait(self) -> bool:
-        return any(rest.counted and rest.moves for rest in self._parked.values())
+        return any(rest.ours and rest.moves for rest in self._parked.values())
 
     # --- the agenda, for the engine ------------------------------------------------------------
 
@@ -302,7 +313,13 @@ class Clock:
 
     def _move(self, *, later: bool = False) -> None:
         """Work off the agenda while everybody rests and somebody waits."""
-        while self._waiting and (later or not self._running) and self._all_rest(later=later):
+        # A poller's first look takes no time, whatever its thread does meanwhile.
+        while (
+            self._waiting
+            and not self._settling
+            and (later or not self._running)
+            and self._all_rest(later=later)
+        ):
             later = False
             if self._arrived and not self._callbacks_wait():
                 for rest in self._arrived:
@@ -330,15 +347,19 @@ class Clock:
             return False
         if self._regardless:
             return True
-        if self._ending:
-            alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-            self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
-        if self._others.all_rest({**self._parked, **self._ending}, later=later):
+        if self._others.all_rest(self._known(), later=later):
             self._impatience = 0
             return True
         # Whoever waits looks again; a thread that never rests cannot hold time up for ever.
         self._impatience += later
         return self._impatience > _PATIENCE
+
+    def _known(self) -> dict[int, object]:
+        """Give the threads, by ident, that need no look: they rest, or are as good as over."""
+        if self._ending:
+            alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
+            self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
+        return {**self._parked, **self._ending}
 
     def let_others_run(self) -> None:
         """Give the other threads, and the world outside, a moment of real time."""
@@ -385,27 +406,37 @@ class Clock:
         moves: bool,
         until: str = "",
         interrupted: Callable[[], bool] | None = None,
+        settles: threading.Thread | None = None,
     ) -> Rest:
         """Give the calling thread's next rest; *who* and *until* are for messages.
 
         Raises:
             FakeClosed: there is no time to be had any more.
         """
+        self._check_open(who)
+        return Rest(
+            who,
+            ours=self._me(),
+            moves=moves,
+            until=until,
+            interrupted=interrupted,
+            settles=settles,
+        )
+
+    def _check_open(self, who: str) -> None:
         if self._closed:
-            raise FakeClosed(f"{who}: this fake is closed, its time stands still. Take a new one.")
-        return Rest(who, counted=self._is_ours(), moves=moves, until=until, interrupted=interrupted)
+            over = FakeClosed(f"{who}: this fake is closed, its time stands still. Take a new one.")
+            raise ThreadEnded(over) if self._me() else over
 
     def rest(self, rest: Rest) -> None:
         """Park the calling thread, which holds the lock once, until *rest* is woken."""
-        self._parked[rest.ident] = rest
-        if rest.counted:
-            self._running -= 1
-        if rest.moves:
-            self._waiting.append(rest)
-        settling = self._settling.pop(rest.ident, None)
-        if settling is not None:
-            self.wake(settling)
         try:
+            self._parked[rest.ident] = rest
+            if rest.moves:
+                self._waiting[rest] = None
+            if rest.ours:
+                self._running.discard(rest.ours)
+                self._settled(rest.ours)
             self._move()
             self.lock.release()
             try:
@@ -414,30 +445,40 @@ class Clock:
                 self.lock.acquire()
         finally:
             self.wake(rest)  # where something else ended the rest, such as Ctrl-C
-            self._roused -= 1
+            self._roused.discard(rest)
         if rest.error is not None:
             raise rest.error
 
     def _park(self, rest: Rest) -> None:
-        if rest.moves:
-            while not rest.gate.acquire(timeout=_LOOK_AGAIN_S):
-                with self.lock:  # one looks for all
-                    if rest.interrupted is not None and rest.interrupted():
-                        return
-                    if self._waiting and self._waiting[0] is rest:
-                        self._move(later=True)
-        elif rest.counted or rest in self._settling.values():
+        """Wait for *rest* to be woken, and look now and then whether nothing is going to."""
+        if rest.ours and not rest.moves and rest.settles is None:
             rest.gate.acquire()
-        else:  # somebody else has to move time: give that somebody a moment, not for ever
-            seen, looks = -1, 0
-            while not rest.gate.acquire(timeout=_STALL_LOOK_S):
-                with self.lock:
-                    if rest.interrupted is not None and rest.interrupted():
+            return
+        looks_on = rest.moves or rest.settles is not None
+        seen, looks = -1, 0
+        while not rest.gate.acquire(timeout=_LOOK_AGAIN_S if looks_on else _STALL_LOOK_S):
+            with self.lock:
+                looks += 1
+                if rest.interrupted is not None and rest.interrupted():
+                    return
+                if rest.moves:
+                    if next(iter(self._waiting), None) is rest:  # one looks for all
+                        self._move(later=True)
+                elif rest.settles is not None:
+                    if self._never_settles(rest.settles) or looks > _PATIENCE:
                         return
-                    looks = looks + 1 if self._movements == seen else 0
-                    seen = self._movements
+                else:  # somebody else has to move time: give that somebody a moment, not for ever
+                    if self._movements != seen:
+                        seen, looks = self._movements, 0
                     if looks > _STALL_LOOKS and not rest.awake:
                         self.wake(rest, self._stalled(rest))
+
+    def _never_settles(self, thread: threading.Thread) -> bool:
+        """Whether *thread* does not come to rest on the clock, as far as can be seen.
+
+        It is over before it was known as one of ours, or has gone to wait for something else.
+        """
+        return not thread.is_alive() or self._others.all_rest(self._known(), later=True)
 
     def wake(self, rest: Rest, error: BaseException | None = None) -> None:
         """End *rest*, with *error* if there is one."""
@@ -445,19 +486,18 @@ class Clock:
             return
         rest.awake = True
         rest.error = error
+        self._roused.add(rest)
         for entry in rest.due:
             self._agenda.cancel(entry)
         self._parked.pop(rest.ident, None)
-        self._roused += 1
-        if rest.counted:
-            self._running += 1
-        if rest.moves:
-            self._waiting.remove(rest)
+        if rest.ours:
+            self._running.add(rest.ours)
+        self._waiting.pop(rest, None)
         rest.gate.release()
 
     def _surface(self) -> None:
         """Raise what a done-callback raised, to whoever let it run."""
-        if self._raised and not self._is_ours():
+        if self._raised and self._me() is None:
             raise self._raised.pop(0)
 
     # --- sleeping and waiting, for transports and pollers --------------------------------------
@@ -483,7 +523,7 @@ class Clock:
             self._wake_at(
                 due_us,
                 rest,
-                rank=_HAPPENS if rest.counted else _SLEEPS,
+                rank=_HAPPENS if rest.ours else _SLEEPS,
                 kind="poll" if polling else "wake",
             )
             self.rest(rest)
@@ -507,14 +547,17 @@ class Clock:
                 "a deadline, or make happen what it waits for."
             )
 
-    def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> None:
-        """Wait until *thread*, one of ours, has ended, or *timeout* virtual seconds are over."""
+    def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> bool:
+        """Wait until *thread* has ended, or *timeout* virtual seconds are over.
+
+        Give whether it is one of ours. Another one is not waited for.
+        """
         self.sync()
         with self.lock:
             # Not by its ident alone: the system gives those of ended threads out again.
             if thread in self._ended or thread.ident not in self._threads:
                 self._surface()
-                return
+                return thread in self._ended
             rest = self.new_rest(
                 threading.current_thread().name, moves=self.autojump, until=f"for {who}"
             )
@@ -524,67 +567,95 @@ class Clock:
             self._awaited.setdefault(thread, []).append(rest)
             self.rest(rest)
             self._surface()
+            return True
 
     # --- threads of ours -----------------------------------------------------------------------
 
-    def expect_thread(self) -> None:
-        """Count a polling thread that is about to start."""
+    def expect(self, ours: Ours) -> None:
+        """Count a polling thread that is about to start.
+
+        Raises:
+            FakeClosed: there is no time to be had any more.
+        """
         with self.lock:
             if self._closed:
                 raise FakeClosed("this fake is closed; no operation can be followed any more.")
-            self._running += 1
+            self._expected[ours] = None
+            self._running.add(ours)
 
-    def forget_expected(self) -> None:
-        """Take back ``expect_thread``: none was needed."""
+    def forget(self, ours: Ours, thread: threading.Thread | None) -> None:
+        """Take back ``expect``: no *thread* was needed, or it is not known whether it comes.
+
+        If it comes after all, it is one of ours again.
+        """
         with self.lock:
-            self._running -= 1
+            if ours in self._expected:
+                self._running.discard(ours)
+                self._expected[ours] = thread
+            if thread is None:
+                self._expected.pop(ours, None)
 
     @contextmanager
     def our_thread(
-        self, begun: LeftRunning, *, polls: Callable[[], bool] = lambda: True
+        self, ours: Ours, begun: LeftRunning, *, polls: Callable[[], bool] = lambda: True
     ) -> Iterator[None]:
-        """Be, for the calling thread, one of ours (announced by ``expect_thread``).
+        """Be, for the calling thread, one of *ours* (announced by ``expect``).
 
         *polls* tells whether it still polls, or runs its done-callbacks already. What these raise
         goes to whoever moves time: that is where a test looks.
+
+        Raises:
+            ThreadEnded: the fake ended first.
         """
         thread, ident = threading.current_thread(), _thread.get_ident()
         with self.lock:
+            self._running.add(ours)
+            self._expected.pop(ours, None)
             self._threads[ident] = (thread, begun)
-            self._ours.polls = polls
+            self._mine.ours, self._mine.polls = ours, polls
         try:
+            self._check_open(begun.who)
             yield
         except Exception as error:
             self._raised.append(error)
         finally:
             with self.lock:
-                self._ours.polls = None
+                self._mine.ours = None
                 self._ended.add(thread)
                 self._ending[ident] = thread
                 self._threads.pop(ident, None)
                 for rest in self._awaited.pop(thread, ()):
                     self._wake_in_turn(rest)
-                settling = self._settling.pop(ident, None)
-                if settling is not None:
-                    self.wake(settling)
-                self._running -= 1
+                self._running.discard(ours)
+                self._settled(ours)
                 self._move()
 
     def _wake_in_turn(self, rest: Rest) -> None:
         """Wake *rest* once everybody else rests, so that of several waiters none races another."""
         if rest.moves and not rest.awake:
-            self._wake_at(self._now_us, rest, rank=_HAPPENS if rest.counted else _WAITS)
+            self._wake_at(self._now_us, rest, rank=_HAPPENS if rest.ours else _WAITS)
         else:
             self.wake(rest)  # if somebody else has to move time, nobody might
 
-    def settle(self, thread: threading.Thread) -> None:
-        """Wait, without moving time, until *thread*, one of ours, is at rest for the first time."""
+    def settle(self, ours: Ours, thread: threading.Thread | None) -> None:
+        """Wait, without moving time, until *thread*, one of ours, is at rest for the first time.
+
+        Or until it is plain that it is not going to be, or to be one of ours at all.
+        """
         with self.lock:
-            ident = thread.ident or 0
-            if ident in self._parked or thread in self._ended or self._closed:
-                return
-            self._settling[ident] = rest = self.new_rest("settle", moves=False)
-            self.rest(rest)
+            try:
+                if thread is not None and ours in self._running and not self._closed:
+                    rest = self.new_rest("settle", moves=False, settles=thread)
+                    self._settling[ours] = rest
+                    self.rest(rest)
+            finally:
+                self._settling.pop(ours, None)
+                self.forget(ours, thread)
+
+    def _settled(self, ours: Ours) -> None:
+        settling = self._settling.pop(ours, None)
+        if settling is not None:
+            self.wake(settling)
 
     def has_ended(self, thread: threading.Thread) -> bool:
         """Whether *thread* was ours and is over, or as good as over: then see it out."""
@@ -594,12 +665,14 @@ class Clock:
             thread.join()
         return True
 
-    def _is_ours(self) -> bool:
-        return getattr(self._ours, "polls", None) is not None
+    def _me(self) -> Ours | None:
+        """Give what the calling thread is among ours, if it is."""
+        ours: Ours | None = getattr(self._mine, "ours", None)
+        return ours
 
     def _polls(self) -> bool:
         """Whether the calling thread is one of ours, and still polls."""
-        return self._is_ours() and bool(self._ours.polls())
+        return self._me() is not None and bool(self._mine.polls())
 
     # --- the outside's calendar ----------------------------------------------------------------
 
@@ -636,7 +709,7 @@ class Clock:
                     f"it was {self.calendar(self._now_us).isoformat()} already for the fake's "
                     "virtual machines. Move it forward only, or take a fresh fake."
                 )
-            if self._running and not self._is_ours():
+            if self._running and self._me() is None:
                 return  # another thread is in the middle of moving time
             self._set_outside()  # what falls due on the way sees its own instant
         self._pass_until(target_us)
@@ -653,14 +726,32 @@ class Clock:
         Raises:
             Exception: what a done-callback raised, if nobody has met it yet.
         """
+        self._see_in()
         with self.lock:
             self._closed = True
             left = tuple(self._threads.values())
             for rest in tuple(self._parked.values()):
                 closed = FakeClosed(f"{rest.who}: the fake was closed while this waited.")
-                self.wake(rest, ThreadEnded(closed) if rest.counted else closed)
+                self.wake(rest, ThreadEnded(closed) if rest.ours else closed)
         for thread in (*(thread for thread, _ in left), *self._ending.values()):
-            if thread is not threading.current_thread():
-                thread.join()
+            self._see_out(thread)
         self._surface()
         return tuple(begun for _, begun in left)
+
+    def _see_in(self) -> None:
+        """Let every thread show up that is expected, where a begin was interrupted."""
+        for _ in range(_PATIENCE):
+            with self.lock:
+                coming = [t for t in self._expected.values() if t and t.ident not in self._parked]
+            if all(self._others.rests(thread) for thread in coming):
+                return
+            self.let_others_run()
+
+    def _see_out(self, thread: threading.Thread) -> None:
+        """Wait for the end of *thread*, unless it waits for something that the clock cannot end."""
+        looks = 0
+        while thread is not threading.current_thread() and looks < _STALL_LOOKS:
+            thread.join(_LOOK_AGAIN_S)
+            if not thread.is_alive():
+                return
+            looks = looks + 1 if self._others.rests(thread) else 0

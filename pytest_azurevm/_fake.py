@@ -170,14 +170,14 @@ class FakeCompute:
         """End the fake: pollers still running end with it, and everything is put back."""
         from pytest_azurevm import _pollers
 
-        if not self._active:
+        if self._closed or not self._active:
             return
-        self._active = False
         self._closed = True
         FakeCompute._in_force = None
         try:
             left = self._end_time()
         finally:
+            self._active = False  # until now, a poller in the middle of a look is answered
             self._frozen.close()
             _pollers.uninstall()
         for poller in left:

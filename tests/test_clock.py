@@ -9,7 +9,15 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, LeftRunning, ThreadEnded
+from pytest_azurevm._clock import (
+    Clock,
+    ClockStalled,
+    FakeClosed,
+    LeftRunning,
+    Ours,
+    ThreadEnded,
+)
+from pytest_azurevm._threads import Others
 
 START = "2026-01-01T00:00:00Z"
 
@@ -27,13 +35,14 @@ def polling(clock: Clock, body) -> threading.Thread:
 
     def run() -> None:
         begun = LeftRunning("poller", "here.py", 1)
-        with contextlib.suppress(ThreadEnded), clock.our_thread(begun):
+        with contextlib.suppress(ThreadEnded), clock.our_thread(ours, begun):
             body()
 
-    clock.expect_thread()
+    ours = Ours()
+    clock.expect(ours)
     thread = threading.Thread(target=run, name="poller", daemon=True)
     thread.start()
-    clock.settle(thread)
+    clock.settle(ours, thread)
     return thread
 
 
@@ -312,6 +321,24 @@ def test_without_autojump_another_thread_may_move_time():
     sleeper.join()
 
     assert [at >= 5_000_000 for at in slept] == [True]
+
+
+def test_a_thread_that_never_starts_is_not_waited_for_again_and_again(clock, monkeypatch):
+    """What an interrupted start leaves behind is known for what it is after some looks."""
+    looks, all_rest = [], Others.all_rest
+    monkeypatch.setattr(Others, "all_rest", lambda *a, **k: looks.append(1) or all_rest(*a, **k))
+    never = threading.Thread(target=print)
+    threading._limbo[never] = never
+    try:
+        clock.advance(1)
+        first = len(looks)
+        for _ in range(50):
+            clock.advance(1)
+    finally:
+        del threading._limbo[never]
+
+    assert 50 < first < 100
+    assert len(looks) - first < 200
 
 
 def test_closing_ends_what_waits(clock):
