@@ -37,6 +37,7 @@ _LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) //
 _STALL_LOOK_S: Final = 0.01
 _STALL_LOOKS: Final = 80  # such looks, or shorter ones, without movement: the wait is hopeless
 _LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who else runs
+_MANY: Final = 32  # threads that are remembered as good as over, before it is seen which are
 _PATIENCE: Final = 600  # such looks, after which a thread that never rests is passed over
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
 _FRUITLESS_SLEEPS: Final = 10_000
@@ -103,14 +104,14 @@ class Rest:
         *,
         ours: Ours | None,
         moves: bool,
-        until: str,
+        until: Callable[[], str] | None,
         interrupted: Callable[[], bool] | None,
         settles: threading.Thread | None,
     ) -> None:
         self.gate = _thread.allocate_lock()
         self.gate.acquire()
         self.who = who
-        self.until = until
+        self.until = until  # for messages, most of which are never made
         self.ident = _thread.get_ident()
         self.ours = ours  # time stands while one of ours runs
         self.interrupted = interrupted  # whether something else calls the thread back
@@ -161,7 +162,8 @@ class Clock:
         self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
         self._raised: list[Exception] = []  # by done-callbacks, for whoever moves time
         self._mine = threading.local()
-        self._threads: dict[int, tuple[threading.Thread, LeftRunning]] = {}  # ours, by ident
+        # Ours, by ident, and what is to be told of those that are left running.
+        self._threads: dict[int, tuple[threading.Thread, Callable[[], LeftRunning]]] = {}
         self._ending: dict[int, threading.Thread] = {}  # ours, as good as over
         self._ended: WeakSet[threading.Thread] = WeakSet()
         self._awaited: dict[threading.Thread, list[Rest]] = {}
@@ -347,19 +349,12 @@ class Clock:
             return False
         if self._regardless:
             return True
-        if self._others.all_rest(self._known(), later=later):
+        if self._others.all_rest(self._parked, self._ending, later=later):
             self._impatience = 0
             return True
         # Whoever waits looks again; a thread that never rests cannot hold time up for ever.
         self._impatience += later
         return self._impatience > _PATIENCE
-
-    def _known(self) -> dict[int, object]:
-        """Give the threads, by ident, that need no look: they rest, or are as good as over."""
-        if self._ending:
-            alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-            self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
-        return {**self._parked, **self._ending}
 
     def let_others_run(self) -> None:
         """Give the other threads, and the world outside, a moment of real time."""
@@ -379,6 +374,7 @@ class Clock:
             self.wake(rest, self._stalled(rest))
 
     def _stalled(self, rest: Rest) -> ClockStalled:
+        until = rest.until() if rest.until else "for what is due"
         entry = self._agenda.peek()
         due = (
             "nothing is due any more"
@@ -393,7 +389,7 @@ class Clock:
             "call fake.clock.advance(...) from another thread, or before waiting."
         )
         return ClockStalled(
-            f"{rest.who} waits {rest.until or 'for what is due'}, and nothing will end that: "
+            f"{rest.who} waits {until}, and nothing will end that: "
             f"it is {self.calendar(self._now_us).isoformat()}, and {due}. {advice}"
         )
 
@@ -404,7 +400,7 @@ class Clock:
         who: str,
         *,
         moves: bool,
-        until: str = "",
+        until: Callable[[], str] | None = None,
         interrupted: Callable[[], bool] | None = None,
         settles: threading.Thread | None = None,
     ) -> Rest:
@@ -465,7 +461,7 @@ class Clock:
                     if next(iter(self._waiting), None) is rest:  # one looks for all
                         self._move(later=True)
                 elif rest.settles is not None:
-                    if self._never_settles(rest.settles) or looks > _PATIENCE:
+                    if self._never_settles(rest, rest.settles) or looks > _PATIENCE:
                         return
                 else:  # somebody else has to move time: give that somebody a moment, not for ever
                     if self._movements != seen:
@@ -473,12 +469,15 @@ class Clock:
                     if looks > _STALL_LOOKS and not rest.awake:
                         self.wake(rest, self._stalled(rest))
 
-    def _never_settles(self, thread: threading.Thread) -> bool:
+    def _never_settles(self, rest: Rest, thread: threading.Thread) -> bool:
         """Whether *thread* does not come to rest on the clock, as far as can be seen.
 
         It is over before it was known as one of ours, or has gone to wait for something else.
         """
-        return not thread.is_alive() or self._others.all_rest(self._known(), later=True)
+        if not thread.is_alive():
+            return True
+        first = next(iter(self._settling.values()), None)
+        return first is rest and self._others.all_rest(self._parked, self._ending, later=True)
 
     def wake(self, rest: Rest, error: BaseException | None = None) -> None:
         """End *rest*, with *error* if there is one."""
@@ -518,7 +517,7 @@ class Clock:
             rest = self.new_rest(
                 threading.current_thread().name,
                 moves=self.autojump and not ours,
-                until=f"until {self.calendar(due_us).isoformat()}",
+                until=lambda: f"until {self.calendar(due_us).isoformat()}",
             )
             self._wake_at(
                 due_us,
@@ -547,7 +546,9 @@ class Clock:
                 "a deadline, or make happen what it waits for."
             )
 
-    def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> bool:
+    def wait_for_thread(
+        self, thread: threading.Thread, timeout: float | None, *, who: Callable[[], str]
+    ) -> bool:
         """Wait until *thread* has ended, or *timeout* virtual seconds are over.
 
         Give whether it is one of ours. Another one is not waited for.
@@ -559,7 +560,7 @@ class Clock:
                 self._surface()
                 return thread in self._ended
             rest = self.new_rest(
-                threading.current_thread().name, moves=self.autojump, until=f"for {who}"
+                threading.current_thread().name, moves=self.autojump, until=lambda: f"for {who()}"
             )
             if timeout is not None:
                 due_us = self._now_us + microseconds(max(timeout, 0), what="timeout")
@@ -597,7 +598,11 @@ class Clock:
 
     @contextmanager
     def our_thread(
-        self, ours: Ours, begun: LeftRunning, *, polls: Callable[[], bool] = lambda: True
+        self,
+        ours: Ours,
+        begun: Callable[[], LeftRunning],
+        *,
+        polls: Callable[[], bool] = lambda: True,
     ) -> Iterator[None]:
         """Be, for the calling thread, one of *ours* (announced by ``expect``).
 
@@ -614,7 +619,7 @@ class Clock:
             self._threads[ident] = (thread, begun)
             self._mine.ours, self._mine.polls = ours, polls
         try:
-            self._check_open(begun.who)
+            self._check_open(thread.name)
             yield
         except Exception as error:
             self._raised.append(error)
@@ -623,6 +628,8 @@ class Clock:
                 self._mine.ours = None
                 self._ended.add(thread)
                 self._ending[ident] = thread
+                if len(self._ending) > _MANY:
+                    self._ending = {i: t for i, t in self._ending.items() if t.is_alive()}
                 self._threads.pop(ident, None)
                 for rest in self._awaited.pop(thread, ()):
                     self._wake_in_turn(rest)
@@ -736,7 +743,7 @@ class Clock:
         for thread in (*(thread for thread, _ in left), *self._ending.values()):
             self._see_out(thread)
         self._surface()
-        return tuple(begun for _, begun in left)
+        return tuple(begun() for _, begun in left)
 
     def _see_in(self) -> None:
         """Let every thread show up that is expected, where a begin was interrupted."""

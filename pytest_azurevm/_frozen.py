@@ -75,6 +75,7 @@ class _TimeMachine:
         traveller.move_to(_EPOCH + instant_us * _MICROSECOND)
 
 
+_MODULES: Final = ("freezegun.api", "time_machine")
 _KINDS: Final = (_Freezegun(), _TimeMachine())
 
 
@@ -89,6 +90,8 @@ class FrozenTime:
 
     def present(self) -> tuple[object, int] | None:
         """Give what is in force, and its instant in microseconds since 1970, if anything is."""
+        if sys.modules.keys().isdisjoint(_MODULES):  # asked with every request
+            return None
         for kind, frozen in self._in_force():
             return frozen, kind.read_us(frozen)
         return None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -86,8 +86,10 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
         if clock is None:
             original(poller)
             return
-        filename, lineno = getattr(poller, _BEGUN)
-        begun = LeftRunning(_described(poller), filename, lineno)
+
+        def begun() -> LeftRunning:
+            return LeftRunning(_described(poller), *getattr(poller, _BEGUN))
+
         polls = poller._done.is_set  # noqa: SLF001  set before the callbacks run
         try:
             with clock.our_thread(getattr(poller, _OURS), begun, polls=lambda: not polls()):
@@ -104,7 +106,7 @@ def _wait(original: Callable[..., Any]) -> Callable[..., Any]:
     def wait(poller: Any, timeout: float | None = None, **kwargs: Any) -> None:
         clock, thread = _clock_of(poller), poller._thread  # noqa: SLF001
         if clock is not None and thread not in (None, threading.current_thread()):
-            ours = clock.wait_for_thread(thread, timeout, who=_described(poller))
+            ours = clock.wait_for_thread(thread, timeout, who=partial(_described, poller))
             if ours:
                 timeout = None if clock.has_ended(thread) else 0
         original(poller, timeout, **kwargs)

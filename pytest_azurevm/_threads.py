@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from types import FrameType
 from typing import Any, ClassVar, Final
 
@@ -33,22 +33,30 @@ class Others:
     # And how often one was about to start: an interrupted start leaves it so for ever.
     _starts: ClassVar[dict[threading.Thread, int]] = {}
 
-    def all_rest(self, known: Container[int], *, later: bool) -> bool:
-        """Whether every thread rests whose ident is not *known*. The caller's own does not count.
+    def all_rest(
+        self, parked: Container[int], ending: Mapping[int, threading.Thread], *, later: bool
+    ) -> bool:
+        """Whether every thread rests but those that are *parked*, by ident, or as good as over.
 
-        *later* says that a moment of real time has passed since the last look, so that a thread
-        which is still at the same instruction has had its chance.
+        The caller's own does not count. *later* says that a moment of real time has passed since
+        the last look, so that a thread which is still at the same instruction has had its chance.
         """
         # The public listing takes a lock, which a thread that is looked at might hold.
         active = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-        idents = [ident for ident in tuple(active) if ident not in known]
-        starting = self._start(later=later)
         own = threading.get_ident()
-        if not idents or idents == [own]:
+        idents = [
+            ident
+            for ident, thread in tuple(active.items())  # an ident may have been given out again
+            if ident not in parked and ident != own and ending.get(ident) is not thread
+        ]
+        starting = self._start(later=later)
+        if not idents:
             return not starting
         frames = _frames()
         resting = [
-            self._rests(ident, frames.get(ident), later=later) for ident in idents if ident != own
+            self._rests(ident, frames.get(ident), later=later)
+            and not _sees_out(frames.get(ident), ending)
+            for ident in idents
         ]
         return all(resting) and not starting  # all are looked at, so that looks can be compared
 
@@ -113,6 +121,14 @@ def _waits(frame: FrameType) -> bool | None:
     elif module == "selectors" and name == "select":
         return True
     return None
+
+
+def _sees_out(frame: FrameType | None, ending: Mapping[int, threading.Thread]) -> bool:
+    """Whether a thread waits for the end of one that is as good as over, and so goes on at once."""
+    if frame is None or frame.f_code.co_name not in ("_wait_for_tstate_lock", "join"):
+        return False
+    thread = frame.f_locals.get("self")
+    return isinstance(thread, threading.Thread) and ending.get(thread.ident or 0) is thread
 
 
 def _is_locked(lock: Any) -> bool | None:

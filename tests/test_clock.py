@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,14 @@ def clock() -> Iterator[Clock]:
     clock.close()
 
 
-def polling(clock: Clock, body) -> threading.Thread:
-    """Start a thread of ours that does *body*, and let it come to rest."""
+def polling(clock: Clock, body, *, then: Callable[[], Any] = bool) -> threading.Thread:
+    """Start a thread of ours that does *body*, and let it come to rest. Its end is to do *then*."""
 
     def run() -> None:
         begun = LeftRunning("poller", "here.py", 1)
-        with contextlib.suppress(ThreadEnded), clock.our_thread(ours, begun):
+        with contextlib.suppress(ThreadEnded), clock.our_thread(ours, lambda: begun):
             body()
+        then()
 
     ours = Ours()
     clock.expect(ours)
@@ -240,7 +242,7 @@ def test_waiting_for_a_thread_takes_as_long_as_it_takes(clock):
     thread = polling(clock, lambda: (clock.sleep(10, polling=True), clock.sleep(20, polling=True)))
     clock.at(20_000_000, lambda: None)
 
-    clock.wait_for_thread(thread, None, who="it")
+    clock.wait_for_thread(thread, None, who=lambda: "it")
 
     assert (clock.now_us, clock.has_ended(thread), thread.is_alive()) == (30_000_000, True, False)
 
@@ -251,7 +253,7 @@ def test_waiting_for_the_longest_of_three_takes_the_longest(clock):
     clock.at(30_000_000, lambda: None)
 
     for thread in threads:
-        clock.wait_for_thread(thread, None, who="it")
+        clock.wait_for_thread(thread, None, who=lambda: "it")
 
     assert clock.now_us == 30_000_000
 
@@ -260,7 +262,7 @@ def test_a_timeout_is_virtual(clock):
     """Waiting with a timeout returns at that virtual instant, the poller still at it."""
     thread = polling(clock, lambda: clock.sleep(100, polling=True))
 
-    clock.wait_for_thread(thread, 7.5, who="it")
+    clock.wait_for_thread(thread, 7.5, who=lambda: "it")
 
     assert (clock.now_us, clock.has_ended(thread)) == (7_500_000, False)
 
@@ -274,7 +276,7 @@ def test_a_wait_that_nothing_ends_says_so(clock):
 
     thread = polling(clock, poll)
     with pytest.raises(ClockStalled) as caught:
-        clock.wait_for_thread(thread, None, who="POST /start")
+        clock.wait_for_thread(thread, None, who=lambda: "POST /start")
 
     assert str(caught.value) == (
         "MainThread waits for POST /start, and nothing will end that: it is "
@@ -295,7 +297,7 @@ def test_a_wait_gives_pollers_their_last_look_before_it_gives_up(clock):
     thread = polling(clock, poll)
     clock.at(40_000_000, lambda: None)
     with pytest.raises(ClockStalled):
-        clock.wait_for_thread(thread, None, who="it")
+        clock.wait_for_thread(thread, None, who=lambda: "it")
 
     assert looks == [30_000_000, 60_000_000]
 
@@ -339,6 +341,25 @@ def test_a_thread_that_never_starts_is_not_waited_for_again_and_again(clock, mon
 
     assert 50 < first < 100
     assert len(looks) - first < 200
+
+
+def test_seeing_a_thread_out_is_no_rest(clock, monkeypatch):
+    """While a thread waits for one that is as good as over, no other wait is hopeless."""
+    go, looks, all_rest = threading.Event(), [], Others.all_rest
+
+    def looking(*args: Any, **kwargs: Any) -> bool:
+        looks.append(kwargs["later"])
+        if looks.count(True) > 3:
+            go.set()
+        return all_rest(*args, **kwargs)
+
+    ending = polling(clock, lambda: None, then=go.wait)
+    thread = polling(clock, lambda: (clock.sleep(5, polling=True), clock.has_ended(ending)))
+    monkeypatch.setattr(Others, "all_rest", looking)
+    clock.at(5_000_000, lambda: None)
+    clock.wait_for_thread(thread, None, who=lambda: "it")
+
+    assert clock.now_us == 5_000_000
 
 
 def test_closing_ends_what_waits(clock):
