@@ -14,7 +14,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._clock import Clock
 from pytest_azurevm._errors import CANCELED, PREEMPTED, ArmError, arm_error
 from pytest_azurevm._lifecycle import (
     AgentReport,
@@ -35,6 +34,7 @@ from pytest_azurevm._records import (
     VirtualMachine,
 )
 from pytest_azurevm._register import Register
+from pytest_azurevm._timekeeper import Timekeeper
 from pytest_azurevm._timing import LONGEST_US, Timing
 from pytest_azurevm._vm_form import Json, checked_location, checked_name
 
@@ -79,7 +79,7 @@ class Compute:
     """All virtual machines and operations of all subscriptions."""
 
     def __init__(
-        self, clock: Clock, timing: Timing, edition: Edition, *, tenant_id: str, seed: int = 0
+        self, clock: Timekeeper, timing: Timing, edition: Edition, *, tenant_id: str, seed: int = 0
     ) -> None:
         self.clock = clock
         self.timing = timing

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from azure.core.polling import LROPoller
 
-from pytest_azurevm._clock import Clock, LeftRunning, Ours, ThreadEnded
+from pytest_azurevm._rest import LeftRunning, Ours, ThreadEnded
+from pytest_azurevm._timekeeper import Timekeeper
 
 _MARK: Final = "_azurevm_clock"
 _BEGUN: Final = "_azurevm_begun"
@@ -148,12 +149,12 @@ _WRAPPERS: Final[dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]]] 
 }
 
 
-def _clock_of(poller: Any) -> Clock | None:
-    found: Clock | None = poller.__dict__.get(_MARK)
+def _clock_of(poller: Any) -> Timekeeper | None:
+    found: Timekeeper | None = poller.__dict__.get(_MARK)
     return found
 
 
-def _clock_of_client(client: Any) -> Clock | None:
+def _clock_of_client(client: Any) -> Timekeeper | None:
     transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
     link = getattr(transport, "azurevm_link", None)
     return None if link is None else link.clock
