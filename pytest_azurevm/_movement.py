@@ -292,11 +292,12 @@ class Movement:
                 self._running.discard(rest.ours)
                 self._settled(rest.ours)
             self._move()
-            self.lock.release()
-            try:
-                self._park(rest)
-            finally:
-                self.lock.acquire()
+            if not rest.awake:  # else it was due next itself, and just goes on
+                self.lock.release()
+                try:
+                    self._park(rest)
+                finally:
+                    self.lock.acquire()
         finally:
             self.wake(rest)  # where something else ended the rest, such as Ctrl-C
             self._roused.discard(rest)
