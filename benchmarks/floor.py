@@ -133,7 +133,7 @@ async def aio_get(client) -> None:
 
 
 def link(fake: FakeCompute, answering) -> Link:
-    return Link(lambda: answering, lambda: fake.clock, lambda: fake._loops)
+    return Link(lambda: answering, lambda: fake._time, lambda: fake._loops)
 
 
 def sync_client(fake: FakeCompute, transport) -> ComputeManagementClient:

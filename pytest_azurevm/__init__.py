@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pytest_azurevm._calls import Call as Call
     from pytest_azurevm._calls import Calls as Calls
     from pytest_azurevm._clock import Clock as Clock
-    from pytest_azurevm._clock import ClockStalled as ClockStalled
-    from pytest_azurevm._clock import FakeClosed as FakeClosed
-    from pytest_azurevm._clock import PollerLeftRunningWarning as PollerLeftRunningWarning
     from pytest_azurevm._fake import FakeCompute as FakeCompute
     from pytest_azurevm._fake_vm import FakeVM as FakeVM
     from pytest_azurevm._fake_vm import OperationInFlight as OperationInFlight
     from pytest_azurevm._fake_vm import Status as Status
     from pytest_azurevm._fake_vm import Transition as Transition
+    from pytest_azurevm._rest import ClockStalled as ClockStalled
+    from pytest_azurevm._rest import FakeClosed as FakeClosed
+    from pytest_azurevm._rest import PollerLeftRunningWarning as PollerLeftRunningWarning
     from pytest_azurevm._rules import Injection as Injection
     from pytest_azurevm._rules import InjectionNeverStruck as InjectionNeverStruck
     from pytest_azurevm._timing import Timing as Timing
@@ -34,14 +34,14 @@ _HOMES = {
     "Calls": "_calls",
     "Charge": "_billing",
     "Clock": "_clock",
-    "ClockStalled": "_clock",
-    "FakeClosed": "_clock",
+    "ClockStalled": "_rest",
+    "FakeClosed": "_rest",
     "FakeCompute": "_fake",
     "FakeVM": "_fake_vm",
     "Injection": "_rules",
     "InjectionNeverStruck": "_rules",
     "OperationInFlight": "_fake_vm",
-    "PollerLeftRunningWarning": "_clock",
+    "PollerLeftRunningWarning": "_rest",
     "Status": "_fake_vm",
     "Timing": "_timing",
     "Transition": "_fake_vm",

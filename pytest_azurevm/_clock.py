@@ -1,106 +1,17 @@
-"""Virtual time: which instant it is, and who may move it.
+"""The fake subscription's clock, as whoever writes a test holds it.
 
-Three rules, and all code below serves them:
-
-1. **Time moves in one place**, ``Clock._move``. Looking never moves it, and neither does
-   beginning an operation.
-2. **Time stands while anybody runs.** Polling threads are ours: they are counted from before they
-   start until after their done-callbacks. Any other thread is looked at from outside
-   (``_threads``). Time moves only when every one of them is at rest.
-3. **Time moves only because somebody waits for it**: a caller of ``advance``, or (with
-   ``autojump``) whoever waits for a poller or sleeps. The thread that comes to rest last does the
-   moving, whichever it is: a poller that is itself due next goes on without a thread switch.
-
-The present is an integer, the microseconds since the clock was made; the calendar is a single
-offset on top, which a frozen clock from outside (``OutsideTime``) may set. Nothing here knows Azure
-or HTTP.
+It shows and moves; how time moves, and who may move it, is told in ``_movement``.
 """
 
 from __future__ import annotations
 
-import _thread
 import datetime as _dt
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple, Protocol
-from weakref import WeakSet
 
-from pytest_azurevm._agenda import EPOCH, Agenda, Entry, EntryKind, instant_us, microseconds
+from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._realtime import running
-from pytest_azurevm._threads import Others
-
-_LAST_US: Final = (_dt.datetime.max.replace(tzinfo=_dt.timezone.utc) - EPOCH) // _dt.timedelta(
-    microseconds=1
-)
-_STALL_LOOK_S: Final = 0.01
-_STALL_LOOKS: Final = 80  # such looks without movement: the wait is hopeless
-_LOOK_AGAIN_S: Final = 0.005  # real seconds until whoever waits looks again who else runs
-_PATIENCE: Final = 600  # such looks, after which a thread that never rests is passed over
-# Sleeps in a row, each with a look at the fake, during which nothing at all changed.
-_FRUITLESS_SLEEPS: Final = 10_000
-
-
-class ClockStalled(RuntimeError):
-    """A wait that nothing can end: it says who waits, until when, and the call that would help."""
-
-
-class FakeClosed(RuntimeError):
-    """The fake is over; what still wanted time from it cannot have any."""
-
-
-class ThreadEnded(BaseException):
-    """Ends one of our threads together with the fake, past everything that handles errors."""
-
-
-class PollerLeftRunningWarning(UserWarning):
-    """A fake ended while a poller was still following its operation."""
-
-
-class LeftRunning(NamedTuple):
-    """A thread of ours that was still at it when the fake ended, and the line that began it."""
-
-    who: str
-    filename: str
-    lineno: int
-
-
-class OutsideTime(Protocol):
-    """A calendar that somebody else owns, such as freezegun's. ``None`` while nobody owns it."""
-
-    def present(self) -> tuple[object, int] | None:
-        """Give what is in force, and its instant as microseconds since 1970, if anything is."""
-
-    def set_us(self, instant_us: int) -> None:
-        """Move the outside's present."""
-
-
-class Rest:
-    """A thread at rest, parked until it is woken."""
-
-    __slots__ = (
-        "awake", "counted", "error", "gate", "ident", "interrupted", "moves", "until", "who"
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        who: str,
-        *,
-        counted: bool,
-        moves: bool,
-        until: str,
-        interrupted: Callable[[], bool] | None,
-    ) -> None:
-        self.gate = _thread.allocate_lock()
-        self.gate.acquire()
-        self.who = who
-        self.until = until
-        self.ident = _thread.get_ident()
-        self.counted = counted  # one of ours: time stands while it runs
-        self.interrupted = interrupted  # whether something else calls the thread back
-        self.moves = moves  # its waiting entitles time to move
-        self.awake = False
-        self.error: BaseException | None = None
+from pytest_azurevm._timekeeper import Timekeeper
 
 
 class Clock:
@@ -111,64 +22,31 @@ class Clock:
     done-callbacks included, before the call returns.
     """
 
-    def __init__(
-        self,
-        start: _dt.datetime | str,
-        *,
-        autojump: bool = True,
-        outside: OutsideTime | None = None,
-    ) -> None:
-        self.lock = threading.RLock()
-        self.autojump = autojump
-        self._outside = outside
-        self._origin_us = instant_us(start, what="start")
-        self._dated_by: object = None  # what of the outside was in force last, if ever anything
-        self._now_us = 0
-        self._agenda = Agenda()
-        self._movements = 0
-        self._running = 0  # threads of ours that are not at rest
-        self._waiting: list[Rest] = []  # whose waiting lets time move
-        self._settling: dict[int, Rest] = {}  # by the thread of ours whose rest is awaited
-        self._parked: dict[int, Rest] = {}  # by thread
-        self._arrived: set[Rest] = set()  # advances that are there, but for callbacks that wait
-        self._roused = 0  # woken, and not on their way yet
-        self._others = Others()
-        self._breath = _thread.allocate_lock()  # never released: its timeout is a moment
-        self._breath.acquire()
-        self._regardless = False  # of who else runs: time runs by itself
-        self._impatience = 0  # looks in vain for everybody's rest
-        self._looks = 0
-        self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
-        self._raised: list[Exception] = []  # by done-callbacks, for whoever moves time
-        self._ours = threading.local()
-        self._threads: dict[int, tuple[threading.Thread, LeftRunning]] = {}  # ours, by ident
-        self._ending: dict[int, threading.Thread] = {}  # ours, as good as over
-        self._ended: WeakSet[threading.Thread] = WeakSet()
-        self._awaited: dict[threading.Thread, list[Rest]] = {}
-        self._closed = False
-        self.sync()
-
-    # --- looking -------------------------------------------------------------------------------
+    def __init__(self, time: Timekeeper) -> None:
+        self._time = time
 
     @property
     def now(self) -> _dt.datetime:
         """The present as an aware UTC datetime. Looking never moves it."""
-        self.sync()
-        return self.calendar(self._now_us)
+        self._time.sync()
+        return self._time.calendar(self._time.now_us)
 
     @property
     def now_us(self) -> int:
         """The present as microseconds since the clock was made."""
-        return self._now_us
+        return self._time.now_us
+
+    @property
+    def autojump(self) -> bool:
+        """Whether waiting moves time."""
+        return self._time.autojump
 
     def calendar(self, at_us: int) -> _dt.datetime:
         """Give the date of an instant of this clock."""
-        return EPOCH + _dt.timedelta(microseconds=self._origin_us + at_us)
+        return self._time.calendar(at_us)
 
     def __repr__(self) -> str:
-        return f"<Clock {self.calendar(self._now_us).isoformat()}>"
-
-    # --- moving, for whoever holds the clock ---------------------------------------------------
+        return f"<Clock {self._time.calendar(self._time.now_us).isoformat()}>"
 
     def advance(
         self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
@@ -185,8 +63,8 @@ class Clock:
             + 3_600 * microseconds(hours, what="hours")
             + 86_400 * microseconds(days, what="days")
         )
-        self.sync()
-        self._pass_until(self._checked(self._now_us + span_us))
+        self._time.sync()
+        self._time.pass_until(self._time.now_us + span_us)
 
     def advance_to(self, instant: _dt.datetime | str) -> None:
         """Let time pass until *instant*, an aware datetime or ISO 8601 text.
@@ -194,28 +72,24 @@ class Clock:
         Raises:
             ValueError: *instant* lies in the past, or has no time zone.
         """
-        self.sync()
-        target_us = instant_us(instant) - self._origin_us
-        if target_us < self._now_us:
+        self._time.sync()
+        target_us = self._time.instant(instant)
+        if target_us < self._time.now_us:
             raise ValueError(
                 f"cannot go back to {self.calendar(target_us).isoformat()}: "
-                f"it is {self.calendar(self._now_us).isoformat()} already. Time only moves "
+                f"it is {self.calendar(self._time.now_us).isoformat()} already. Time only moves "
                 "forward: start earlier (start=...), or take a fresh fake."
             )
-        self._pass_until(self._checked(target_us))
+        self._time.pass_until(target_us)
 
     def run_until_idle(self) -> None:
         """Let time pass until nothing more is going to happen by itself.
 
         The end of the last operation, and the last look of a poller that still has news to get.
         """
-        self.sync()
-        while True:
-            with self.lock:
-                entry = None if self._agenda.has_nothing_new() else self._agenda.peek()
-            if entry is None:
-                return
-            self._pass_until(entry.due_us)
+        self._time.sync()
+        while (due_us := self._time.next_us()) is not None:
+            self._time.pass_until(due_us)
 
     @contextmanager
     def realtime(self, speed: float = 1.0) -> Iterator[None]:
@@ -228,417 +102,10 @@ class Clock:
         """
         if not microseconds(speed, what="speed"):
             raise ValueError(f"speed must be more than 0, not {speed!r}")
-        autojump, self.autojump, self._regardless = self.autojump, False, True
+        time = self._time
+        autojump, time.autojump, time.regardless = time.autojump, False, True
         try:
             with running(self.advance, speed):
                 yield
         finally:
-            self.autojump, self._regardless = autojump, False
-
-    def _checked(self, due_us: int) -> int:
-        """Refuse an instant that no calendar has."""
-        if self._origin_us + due_us > _LAST_US:
-            raise ValueError("that is later than the year 9999, where calendars end")
-        return due_us
-
-    def _pass_until(self, target_us: int) -> None:
-        with self.lock:
-            rest = self.new_rest("advance", moves=True)
-            # Rank 1: after everything else of its instant, also what joins while it is worked off.
-            entry = self._agenda.add(target_us, "wake", lambda: self._arrive(rest), rank=1)
-            try:
-                self.rest(rest)
-            finally:
-                self.cancel(entry)
-                self._arrived.discard(rest)
-            self._surface()
-
-    def _arrive(self, rest: Rest) -> None:
-        """End an advance, once no callback that began in it waits any more."""
-        if rest.counted or not self._callbacks_wait():
-            self.wake(rest)
-        else:
-            self._arrived.add(rest)
-
-    def _callbacks_wait(self) -> bool:
-        return any(rest.counted and rest.moves for rest in self._parked.values())
-
-    # --- the agenda, for the engine ------------------------------------------------------------
-
-    def at(self, due_us: int, action: Callable[[], None]) -> Entry:
-        """Put an event of the world on the agenda. It runs with the lock held."""
-        return self._agenda.add(due_us, "event", action)
-
-    def cancel(self, entry: Entry) -> None:
-        """Take *entry* off the agenda, if it is still on it."""
-        self._agenda.cancel(entry)
-
-    def wake_at(
-        self, due_us: int, action: Callable[[], None], *, kind: EntryKind = "wake"
-    ) -> Entry:
-        """Put the end of somebody's sleep on the agenda. It runs with the lock held."""
-        return self._agenda.add(due_us, kind, action)
-
-    def changed(self) -> None:
-        """Note that the world changed, so that pollers have something new to see."""
-        self._agenda.changes += 1
-
-    # --- the one place where time moves --------------------------------------------------------
-
-    def _move(self, *, later: bool = False) -> None:
-        """Work off the agenda while everybody rests and somebody waits."""
-        while self._waiting and (later or not self._running) and self._all_rest(later=later):
-            later = False
-            if self._arrived and not self._callbacks_wait():
-                for rest in tuple(self._arrived):
-                    self.wake(rest)
-                continue
-            entry = self._agenda.peek()
-            if entry is None or self._agenda.has_nothing_new():
-                self._stall()
-                return
-            if entry.due_us > self._now_us:
-                self._now_us = entry.due_us
-                self._movements += 1
-                self._set_outside()
-            self._agenda.pop()()
-
-    def _all_rest(self, *, later: bool) -> bool:
-        """Whether every thread rests but the caller's.
-
-        One of ours that does not may still be blocked by something else than the clock, such as a
-        callback that waits for another thread: *later*, it is looked at like any other.
-        """
-        if self._roused or any(rest.interrupted() for rest in self._parked.values()
-                               if rest.interrupted is not None):  # fmt: skip
-            return False
-        if self._regardless:
-            return True
-        if self._ending:
-            alive = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-            self._ending = {i: t for i, t in self._ending.items() if alive.get(i) is t}
-        if self._others.all_rest({**self._parked, **self._ending}, later=later):
-            self._impatience = 0
-            return True
-        # Whoever waits looks again; a thread that never rests cannot hold time up for ever.
-        self._impatience += later
-        return self._impatience > _PATIENCE
-
-    def let_others_run(self) -> None:
-        """Give the other threads, and the world outside, a moment of real time."""
-        self._breath.acquire(timeout=_LOOK_AGAIN_S)
-
-    def _run_due(self) -> None:
-        """Let happen what takes no time: events of this very instant."""
-        while True:
-            entry = self._agenda.peek()
-            if entry is None or entry.kind != "event" or entry.due_us > self._now_us:
-                return
-            self._agenda.pop()()
-
-    def _stall(self) -> None:
-        """Nothing that is due can end any wait: say so to everyone who waits."""
-        for rest in tuple(self._waiting):
-            self.wake(rest, self._stalled(rest))
-
-    def _stalled(self, rest: Rest) -> ClockStalled:
-        entry = self._agenda.peek()
-        due = (
-            "nothing is due any more"
-            if entry is None or self._agenda.has_nothing_new()
-            else f"next due is {self.calendar(entry.due_us).isoformat()}"
-        )
-        advice = (
-            "The operation waited for never ends by itself: end it (vm.cancel_operation()), "
-            "or wait with a timeout."
-            if rest.moves
-            else "Only the test moves time here (autojump=False): "
-            "call fake.clock.advance(...) from another thread, or before waiting."
-        )
-        return ClockStalled(
-            f"{rest.who} waits {rest.until or 'for what is due'}, and nothing will end that: "
-            f"it is {self.calendar(self._now_us).isoformat()}, and {due}. {advice}"
-        )
-
-    # --- resting, for whatever waits -----------------------------------------------------------
-
-    def new_rest(
-        self,
-        who: str,
-        *,
-        moves: bool,
-        until: str = "",
-        interrupted: Callable[[], bool] | None = None,
-    ) -> Rest:
-        """Give the calling thread's next rest; *who* and *until* are for messages.
-
-        Raises:
-            FakeClosed: there is no time to be had any more.
-        """
-        if self._closed:
-            raise FakeClosed(f"{who}: this fake is closed, its time stands still. Take a new one.")
-        return Rest(who, counted=self._is_ours(), moves=moves, until=until, interrupted=interrupted)
-
-    def rest(self, rest: Rest) -> None:
-        """Park the calling thread, which holds the lock once, until *rest* is woken."""
-        self._parked[rest.ident] = rest
-        if rest.counted:
-            self._running -= 1
-        if rest.moves:
-            self._waiting.append(rest)
-        settling = self._settling.pop(rest.ident, None)
-        if settling is not None:
-            self.wake(settling)
-        try:
-            self._move()
-            self.lock.release()
-            try:
-                self._park(rest)
-            finally:
-                self.lock.acquire()
-        finally:
-            self.wake(rest)  # where something else ended the rest, such as Ctrl-C
-            self._roused -= 1
-        if rest.error is not None:
-            raise rest.error
-
-    def _park(self, rest: Rest) -> None:
-        if rest.moves:
-            while not rest.gate.acquire(timeout=_LOOK_AGAIN_S):
-                with self.lock:  # one looks for all
-                    if rest.interrupted is not None and rest.interrupted():
-                        return
-                    if self._waiting and self._waiting[0] is rest:
-                        self._move(later=True)
-        elif rest.counted or rest in self._settling.values():
-            rest.gate.acquire()
-        else:  # somebody else has to move time: give that somebody a moment, not for ever
-            seen, looks = -1, 0
-            while not rest.gate.acquire(timeout=_STALL_LOOK_S):
-                with self.lock:
-                    if rest.interrupted is not None and rest.interrupted():
-                        return
-                    looks = looks + 1 if self._movements == seen else 0
-                    seen = self._movements
-                    if looks > _STALL_LOOKS and not rest.awake:
-                        self.wake(rest, self._stalled(rest))
-
-    def wake(self, rest: Rest, error: BaseException | None = None) -> None:
-        """End *rest*, with *error* if there is one."""
-        if rest.awake:
-            return
-        rest.awake = True
-        rest.error = error
-        self._parked.pop(rest.ident, None)
-        self._roused += 1
-        if rest.counted:
-            self._running += 1
-        if rest.moves:
-            self._waiting.remove(rest)
-        rest.gate.release()
-
-    def _surface(self) -> None:
-        """Raise what a done-callback raised, to whoever let it run."""
-        if self._raised and not self._is_ours():
-            raise self._raised.pop(0)
-
-    # --- sleeping and waiting, for transports and pollers --------------------------------------
-
-    def sleep(self, seconds: float, *, polling: bool = False) -> None:
-        """Sleep for virtual time, and move it. A *polling* sleep only lets others look.
-
-        So does any sleep of a polling thread, until it runs its callbacks. *polling* is then what
-        the SDK's own pollers do between two looks, not before a retry.
-        """
-        if not polling:  # between a poller's look and its sleep nothing may happen unseen
-            self.sync()
-        with self.lock:
-            ours = self._polls()
-            if not polling:
-                self.note_sleep()
-            due_us = self._checked(self._now_us + microseconds(seconds))
-            rest = self.new_rest(
-                threading.current_thread().name,
-                moves=self.autojump and not ours,
-                until=f"until {self.calendar(due_us).isoformat()}",
-            )
-            entry = self._agenda.add(due_us, "poll" if polling else "wake", lambda: self.wake(rest))
-            try:
-                self.rest(rest)
-            finally:
-                self.cancel(entry)
-
-    def note_sleep(self) -> None:
-        """Count the sleeps of whoever looks again and again at what never changes.
-
-        Raises:
-            ClockStalled: that has gone on for too long.
-        """
-        changes, looks, sleeps = self._fruitless
-        fruitless = changes == self._agenda.changes and not self._agenda.has_events()
-        sleeps = sleeps + (looks != self._looks) if fruitless else 0
-        self._fruitless = (self._agenda.changes, self._looks, sleeps)
-        if sleeps > _FRUITLESS_SLEEPS:
-            self._fruitless = (0, 0, 0)
-            raise ClockStalled(
-                f"{threading.current_thread().name} has slept and looked {sleeps:,} times, and "
-                "nothing changed: no operation is in flight, and nothing is due, so what it waits "
-                f"for never comes. It is {self.calendar(self._now_us).isoformat()}. Give the loop "
-                "a deadline, or make happen what it waits for."
-            )
-
-    def wait_for_thread(self, thread: threading.Thread, timeout: float | None, *, who: str) -> None:
-        """Wait until *thread*, one of ours, has ended, or *timeout* virtual seconds are over."""
-        self.sync()
-        with self.lock:
-            # Not by its ident alone: the system gives those of ended threads out again.
-            if thread in self._ended or thread.ident not in self._threads:
-                self._surface()
-                return
-            rest = self.new_rest(
-                threading.current_thread().name, moves=self.autojump, until=f"for {who}"
-            )
-            entry = None
-            if timeout is not None:
-                due_us = self._now_us + microseconds(max(timeout, 0), what="timeout")
-                entry = self._agenda.add(due_us, "wake", lambda: self.wake(rest), rank=1)
-            self._awaited.setdefault(thread, []).append(rest)
-            try:
-                self.rest(rest)
-            finally:
-                if entry is not None:
-                    self.cancel(entry)
-            self._surface()
-
-    # --- threads of ours -----------------------------------------------------------------------
-
-    def expect_thread(self) -> None:
-        """Count a polling thread that is about to start."""
-        with self.lock:
-            if self._closed:
-                raise FakeClosed("this fake is closed; no operation can be followed any more.")
-            self._running += 1
-
-    def forget_expected(self) -> None:
-        """Take back ``expect_thread``: none was needed."""
-        with self.lock:
-            self._running -= 1
-
-    @contextmanager
-    def our_thread(
-        self, begun: LeftRunning, *, polls: Callable[[], bool] = lambda: True
-    ) -> Iterator[None]:
-        """Be, for the calling thread, one of ours (announced by ``expect_thread``).
-
-        *polls* tells whether it still polls, or runs its done-callbacks already. What these raise
-        goes to whoever moves time: that is where a test looks.
-        """
-        thread, ident = threading.current_thread(), _thread.get_ident()
-        with self.lock:
-            self._threads[ident] = (thread, begun)
-            self._ours.polls = polls
-        try:
-            yield
-        except Exception as error:
-            self._raised.append(error)
-        finally:
-            with self.lock:
-                self._ours.polls = None
-                self._ended.add(thread)
-                self._ending[ident] = thread
-                self._threads.pop(ident, None)
-                for rest in self._awaited.pop(thread, ()):
-                    self.wake(rest)
-                settling = self._settling.pop(ident, None)
-                if settling is not None:
-                    self.wake(settling)
-                self._running -= 1
-                self._move()
-
-    def settle(self, thread: threading.Thread) -> None:
-        """Wait, without moving time, until *thread*, one of ours, is at rest for the first time."""
-        with self.lock:
-            ident = thread.ident or 0
-            if ident in self._parked or thread in self._ended or self._closed:
-                return
-            self._settling[ident] = rest = self.new_rest("settle", moves=False)
-            self.rest(rest)
-
-    def has_ended(self, thread: threading.Thread) -> bool:
-        """Whether *thread* was ours and is over, or as good as over: then see it out."""
-        if thread not in self._ended:
-            return False
-        if thread is not threading.current_thread():
-            thread.join()
-        return True
-
-    def _is_ours(self) -> bool:
-        return getattr(self._ours, "polls", None) is not None
-
-    def _polls(self) -> bool:
-        """Whether the calling thread is one of ours, and still polls."""
-        return self._is_ours() and bool(self._ours.polls())
-
-    # --- the outside's calendar ----------------------------------------------------------------
-
-    def sync(self) -> None:
-        """Let time that was moved outside (a frozen clock's) pass here too.
-
-        The first freeze sets the calendar; from then on its movements are time passing. So is a
-        later freeze, unless it is earlier (such as the outer one of two, in force again): then it
-        sets the calendar anew, and no time passes.
-
-        Raises:
-            ValueError: one and the same freeze was moved back.
-        """
-        if self._closed:
-            return
-        with self.lock:
-            self._looks += 1
-            self._run_due()
-            present = None if self._outside is None else self._outside.present()
-            if present is None:
-                return
-            frozen, outside_us = present
-            first, again = self._dated_by is None, self._dated_by is frozen
-            self._dated_by = frozen
-            target_us = outside_us - self._origin_us
-            if first or (target_us < self._now_us and not again):
-                self._origin_us = outside_us - self._now_us
-                return
-            if target_us == self._now_us:
-                return
-            if target_us < self._now_us:
-                raise ValueError(
-                    f"frozen time went back to {self.calendar(target_us).isoformat()}: "
-                    f"it was {self.calendar(self._now_us).isoformat()} already for the fake's "
-                    "virtual machines. Move it forward only, or take a fresh fake."
-                )
-            if self._running and not self._is_ours():
-                return  # another thread is in the middle of moving time
-            self._set_outside()  # what falls due on the way sees its own instant
-        self._pass_until(target_us)
-
-    def _set_outside(self) -> None:
-        if self._outside is not None and self._dated_by is not None:
-            self._outside.set_us(self._origin_us + self._now_us)
-
-    # --- the end -------------------------------------------------------------------------------
-
-    def close(self) -> tuple[LeftRunning, ...]:
-        """End everything that still waits, see our threads out, and name those that were left.
-
-        Raises:
-            Exception: what a done-callback raised, if nobody has met it yet.
-        """
-        with self.lock:
-            self._closed = True
-            left = tuple(self._threads.values())
-            for rest in tuple(self._parked.values()):
-                closed = FakeClosed(f"{rest.who}: the fake was closed while this waited.")
-                self.wake(rest, ThreadEnded(closed) if rest.counted else closed)
-        for thread in (*(thread for thread, _ in left), *self._ending.values()):
-            if thread is not threading.current_thread():
-                thread.join()
-        self._surface()
-        return tuple(begun for _, begun in left)
+            time.autojump, time.regardless = autojump, False

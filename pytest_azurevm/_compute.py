@@ -18,7 +18,6 @@ from pytest_azurevm import _lifecycle as table
 from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._agenda import microseconds
-from pytest_azurevm._clock import Clock
 from pytest_azurevm._errors import AGENT_SILENT, CANCELED, PREEMPTED, ArmError, arm_error
 from pytest_azurevm._lifecycle import (
     AgentReport,
@@ -41,6 +40,7 @@ from pytest_azurevm._records import (
     key_of,
 )
 from pytest_azurevm._register import Register
+from pytest_azurevm._timekeeper import Timekeeper
 from pytest_azurevm._timing import LONGEST_US, Timing
 from pytest_azurevm._vm_form import Json, checked_location, checked_name
 
@@ -95,7 +95,7 @@ class Compute:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Timekeeper,
         timing: Timing,
         edition: Edition,
         *,

@@ -17,7 +17,7 @@ from pytest_azurevm import _vm_model as models
 from pytest_azurevm._arm import Arm, checked_group
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._calls import Calls
-from pytest_azurevm._clock import Clock, FakeClosed, LeftRunning, PollerLeftRunningWarning
+from pytest_azurevm._clock import Clock
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._failure import Failure
@@ -34,7 +34,9 @@ from pytest_azurevm._lifecycle import (
 )
 from pytest_azurevm._loops import Loops
 from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._rest import FakeClosed, LeftRunning, PollerLeftRunningWarning
 from pytest_azurevm._rules import Injection, InjectionNeverStruck, Rules
+from pytest_azurevm._timekeeper import Timekeeper
 from pytest_azurevm._timing import Profile, Timing
 from pytest_azurevm._vm_form import Json, checked
 
@@ -144,11 +146,12 @@ class FakeCompute:
         self._build()
 
     def _build(self) -> None:
-        self._clock = Clock(self._start, autojump=self._autojump, outside=self._frozen)
-        self._loops = Loops(self._clock)
+        self._time = Timekeeper(self._start, autojump=self._autojump, outside=self._frozen)
+        self._clock = Clock(self._time)
+        self._loops = Loops(self._time)
         self._timing = Timing(self._profile, jitter=self._jitter, seed=self._seed)
         self._compute = Compute(
-            self._clock,
+            self._time,
             self._timing,
             EDITIONS[self.edition],
             tenant_id=self.tenant_id,
@@ -179,7 +182,7 @@ class FakeCompute:
         self._active = True
         self._frozen.listen(self._sync)
         if self._sleep == "virtual":
-            _sleeping.install(self._clock)
+            _sleeping.install(self._time)
             self._loops.install()
         return self
 
@@ -201,14 +204,14 @@ class FakeCompute:
         """End the fake: pollers still running end with it, and everything is put back."""
         from pytest_azurevm import _pollers
 
-        if not self._active:
+        if self._closed or not self._active:
             return
-        self._active = False
         self._closed = True
         FakeCompute._in_force = None
         try:
             left = self._end_time()
         finally:
+            self._active = False  # until now, a poller in the middle of a look is answered
             self._frozen.close()
             _pollers.uninstall()
         for poller in left:
@@ -228,18 +231,18 @@ class FakeCompute:
         self._end_time()
         self._build()
         if self._active and self._sleep == "virtual":
-            _sleeping.install(self._clock)
+            _sleeping.install(self._time)
             self._loops.install()
 
     def _end_time(self) -> tuple[LeftRunning, ...]:
         _sleeping.uninstall()
         try:
-            return self._clock.close()
+            return self._time.close()
         finally:
             self._loops.close()
 
     def _sync(self) -> None:
-        self._clock.sync()  # the clock in force: reset() makes a new one
+        self._time.sync()  # the clock in force: reset() makes a new one
 
     # --- the parts -----------------------------------------------------------------------------
 
@@ -293,7 +296,7 @@ class FakeCompute:
     def _link(self) -> Any:
         from pytest_azurevm._transport import Link
 
-        return Link(self._arm_in_force, lambda: self._clock, lambda: self._loops)
+        return Link(self._arm_in_force, lambda: self._time, lambda: self._loops)
 
     def _arm_in_force(self) -> Arm:
         if not self._active:
@@ -369,8 +372,8 @@ class FakeCompute:
             after=after,
             probability=probability,
         )
-        self._clock.sync()
-        with self._clock.lock:
+        self._time.sync()
+        with self._time.lock:
             self._rules.add(injection)
         return injection
 
@@ -421,8 +424,8 @@ class FakeCompute:
         if os_type not in _IMAGES:
             raise ValueError(f"os_type {os_type!r} is not one of {', '.join(_IMAGES)}")
         subscription = _checked_subscription(subscription_id or self.subscription_id)
-        self._clock.sync()
-        with self._clock.lock:
+        self._time.sync()
+        with self._time.lock:
             if self._compute.vms.find(subscription, resource_group, name) is not None:
                 raise ValueError(f"{name} exists already in resource group {resource_group}")
             try:
@@ -469,7 +472,7 @@ class FakeCompute:
             KeyError: there is none, or more than one.
             ValueError: the subscription is no UUID.
         """
-        self._clock.sync()
+        self._time.sync()
         subscription = _checked_subscription(subscription_id) if subscription_id else None
         found = [
             vm
@@ -501,25 +504,25 @@ class FakeCompute:
     @property
     def vms(self) -> tuple[FakeVM, ...]:
         """Every virtual machine there is, of all subscriptions, the oldest first."""
-        self._clock.sync()
+        self._time.sync()
         return tuple(FakeVM(self._compute, vm) for vm in self._all())
 
     @property
     def bill(self) -> Bill:
         """What all virtual machines have cost until now, deleted ones included."""
-        self._clock.sync()
+        self._time.sync()
         vms = [*self._all(), *self._compute.deleted()]
-        return bill(vms, EDITIONS[self.edition], self._clock.now_us, self._clock.calendar)
+        return bill(vms, EDITIONS[self.edition], self._time.now_us, self._time.calendar)
 
     def __repr__(self) -> str:
         return (
-            f"<FakeCompute at {self._clock.calendar(self._clock.now_us).isoformat()}: "
+            f"<FakeCompute at {self._time.calendar(self._time.now_us).isoformat()}: "
             f"{len(self._compute.vms)} VMs>"
         )
 
     def _account(self) -> str:
         """Tell what a failing test's report shows. Looks at nothing outside, and moves no time."""
-        clock, edition = self._clock, EDITIONS[self.edition]
+        clock, edition = self._time, EDITIONS[self.edition]
         vms = sorted(self._all(), key=lambda vm: vm.operation is None)
         lines = [f"virtual time {clock.calendar(clock.now_us).isoformat()}"]
         lines += [

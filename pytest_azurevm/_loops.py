@@ -18,7 +18,8 @@ from functools import wraps
 from typing import Any, Final
 
 from pytest_azurevm._agenda import SECOND_US, Entry, microseconds
-from pytest_azurevm._clock import Clock, ClockStalled, FakeClosed, Rest
+from pytest_azurevm._rest import ClockStalled, FakeClosed, Rest
+from pytest_azurevm._timekeeper import Timekeeper
 
 # A loop is idle when it showed nothing to run for so many rounds. Of a loop of another make, which
 # does not show it, more rounds are taken for that.
@@ -79,7 +80,7 @@ def _ends_a_sleep(timer: asyncio.TimerHandle) -> bool:
 class Loops:
     """Every event loop in which something sleeps on this clock."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Timekeeper) -> None:
         self._clock = clock
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._makers: dict[str, Callable[..., Any]] = {}

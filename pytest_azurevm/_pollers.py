@@ -14,16 +14,18 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from azure.core.polling import LROPoller
 
-from pytest_azurevm._clock import Clock, LeftRunning, ThreadEnded
+from pytest_azurevm._rest import LeftRunning, Ours, ThreadEnded
+from pytest_azurevm._timekeeper import Timekeeper
 
 _MARK: Final = "_azurevm_clock"
 _BEGUN: Final = "_azurevm_begun"
+_OURS: Final = "_azurevm_thread"
 # What stands on the stack between whoever begins an operation and its poller.
 _BETWEEN: Final = ("azure", "contextlib", "functools", "pytest_azurevm", "typing")
 _lock = threading.Lock()
@@ -64,16 +66,16 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
             return
         setattr(poller, _MARK, clock)
         setattr(poller, _BEGUN, _begun())
-        clock.expect_thread()
+        ours = Ours()
+        setattr(poller, _OURS, ours)
         try:
+            clock.expect(ours)
             original(poller, client, *args, **kwargs)
+            clock.settle(ours, poller._thread)  # noqa: SLF001
         except BaseException:
-            clock.forget_expected()
+            # Ctrl-C may come at any moment, so that there is a thread, or none yet, or never any.
+            clock.forget(ours, poller.__dict__.get("_thread"))
             raise
-        if poller._thread is None:  # noqa: SLF001
-            clock.forget_expected()
-        else:
-            clock.settle(poller._thread)  # noqa: SLF001
 
     return __init__
 
@@ -85,14 +87,17 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
         if clock is None:
             original(poller)
             return
-        filename, lineno = getattr(poller, _BEGUN)
-        begun = LeftRunning(_described(poller), filename, lineno)
+
+        def begun() -> LeftRunning:
+            return LeftRunning(_described(poller), *getattr(poller, _BEGUN))
+
         polls = poller._done.is_set  # noqa: SLF001  set before the callbacks run
         try:
-            with clock.our_thread(begun, polls=lambda: not polls()):
+            with clock.our_thread(getattr(poller, _OURS), begun, polls=lambda: not polls()):
                 original(poller)
         except ThreadEnded as ended:
             poller._exception = ended.args[0]  # noqa: SLF001
+            poller._done.set()  # noqa: SLF001  where it ended before it began
 
     return _start
 
@@ -102,8 +107,9 @@ def _wait(original: Callable[..., Any]) -> Callable[..., Any]:
     def wait(poller: Any, timeout: float | None = None, **kwargs: Any) -> None:
         clock, thread = _clock_of(poller), poller._thread  # noqa: SLF001
         if clock is not None and thread not in (None, threading.current_thread()):
-            clock.wait_for_thread(thread, timeout, who=_described(poller))
-            timeout = None if clock.has_ended(thread) else 0
+            ours = clock.wait_for_thread(thread, timeout, who=partial(_described, poller))
+            if ours:
+                timeout = None if clock.has_ended(thread) else 0
         original(poller, timeout, **kwargs)
 
     return wait
@@ -143,12 +149,12 @@ _WRAPPERS: Final[dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]]] 
 }
 
 
-def _clock_of(poller: Any) -> Clock | None:
-    found: Clock | None = poller.__dict__.get(_MARK)
+def _clock_of(poller: Any) -> Timekeeper | None:
+    found: Timekeeper | None = poller.__dict__.get(_MARK)
     return found
 
 
-def _clock_of_client(client: Any) -> Clock | None:
+def _clock_of_client(client: Any) -> Timekeeper | None:
     transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
     link = getattr(transport, "azurevm_link", None)
     return None if link is None else link.clock

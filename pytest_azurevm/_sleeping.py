@@ -16,7 +16,8 @@ import time
 from typing import Any, Final
 from weakref import WeakSet
 
-from pytest_azurevm._clock import Clock, FakeClosed
+from pytest_azurevm._rest import FakeClosed
+from pytest_azurevm._timekeeper import Timekeeper
 
 _real_sleep: Final = time.sleep
 # Whose sleeps are not the code under test's. ``sched`` sleeps for whoever uses it.
@@ -35,13 +36,13 @@ _OTHERS: Final = (sys.stdlib_module_names - {"sched", "__main__"}) | {
     "xdist",
 }
 
-_clock: Clock | None = None
+_clock: Timekeeper | None = None
 _before: WeakSet[threading.Thread] = WeakSet()
 # By module: which one it was, how many names it had, and which of them were the real sleep.
 _seen: dict[str, tuple[int, int, tuple[str, ...]]] = {}
 
 
-def install(clock: Clock) -> None:
+def install(clock: Timekeeper) -> None:
     """Let the code under test sleep on *clock*."""
     global _clock  # noqa: PLW0603  time.sleep is one for the process, and so is this
     _clock = clock

@@ -3,7 +3,8 @@
 Time may not move under a thread that is about to begin an operation, and nothing announces such a
 thread. So before time moves, every thread that is not at rest on the clock is looked at from the
 outside: one that is parked in a wait of the standard library, which nobody has ended yet, rests; so
-does one that stays at the very same instruction look after look. Any other one runs.
+does one that stays at the very same instruction, or about to start, look after look. Any other one
+runs.
 
 No thread is touched, and no time is spent where there is no other thread.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from types import FrameType
 from typing import Any, ClassVar, Final
 
@@ -29,26 +30,57 @@ class Others:
     # Frame, instruction, and how often it was the same. Threads are the process's, and so is what
     # is known of them: one that has long been blocked is not looked at anew for every fake.
     _looks: ClassVar[dict[int, tuple[int, int, int]]] = {}
+    # And how often one was about to start: an interrupted start leaves it so for ever.
+    _starts: ClassVar[dict[threading.Thread, int]] = {}
 
-    def all_rest(self, known: Container[int], *, later: bool) -> bool:
-        """Whether every thread rests whose ident is not *known*. The caller's own does not count.
+    def all_rest(
+        self, parked: Container[int], ending: Mapping[int, threading.Thread], *, later: bool
+    ) -> bool:
+        """Whether every thread rests but those that are *parked*, by ident, or as good as over.
 
-        *later* says that a moment of real time has passed since the last look, so that a thread
-        which is still at the same instruction has had its chance.
+        The caller's own does not count. *later* says that a moment of real time has passed since
+        the last look, so that a thread which is still at the same instruction has had its chance.
         """
         # The public listing takes a lock, which a thread that is looked at might hold.
         active = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-        idents = [ident for ident in tuple(active) if ident not in known]
-        if threading._limbo:  # type: ignore[attr-defined]  # noqa: SLF001  one is just starting
-            return False
         own = threading.get_ident()
-        if not idents or idents == [own]:
-            return True
+        idents = [
+            ident
+            for ident, thread in tuple(active.items())  # an ident may have been given out again
+            if ident not in parked and ident != own and ending.get(ident) is not thread
+        ]
+        starting = self._start(later=later)
+        if not idents:
+            return not starting
         frames = _frames()
         resting = [
-            self._rests(ident, frames.get(ident), later=later) for ident in idents if ident != own
+            self._rests(ident, frames.get(ident), later=later)
+            and not _sees_out(frames.get(ident), ending)
+            for ident in idents
         ]
-        return all(resting)  # each is looked at every time, so that looks can be compared
+        return all(resting) and not starting  # all are looked at, so that looks can be compared
+
+    def rests(self, thread: threading.Thread) -> bool:
+        """Whether one thread rests, or is over, or never starts. Some time must pass in between."""
+        if self._start(later=True, only=thread):
+            return False
+        ident = thread.ident
+        if ident is None or not thread.is_alive():
+            return True
+        return self._rests(ident, _frames().get(ident), later=True)
+
+    def _start(self, *, later: bool, only: threading.Thread | None = None) -> bool:
+        """Whether any thread (or one) is about to start."""
+        limbo = threading._limbo  # type: ignore[attr-defined]  # noqa: SLF001
+        if not limbo:
+            self._starts.clear()
+            return False
+        starting = {thread: self._starts.get(thread, 0) + later for thread in tuple(limbo)}
+        self._starts.clear()
+        self._starts.update(starting)
+        if only is not None:
+            starting = {only: starting[only]} if only in starting else {}
+        return any(looks < _SAME_LOOKS for looks in starting.values())
 
     def _rests(self, ident: int, frame: FrameType | None, *, later: bool) -> bool:
         if frame is None:  # over, or not begun in Python
@@ -89,6 +121,14 @@ def _waits(frame: FrameType) -> bool | None:
     elif module == "selectors" and name == "select":
         return True
     return None
+
+
+def _sees_out(frame: FrameType | None, ending: Mapping[int, threading.Thread]) -> bool:
+    """Whether a thread waits for the end of one that is as good as over, and so goes on at once."""
+    if frame is None or frame.f_code.co_name not in ("_wait_for_tstate_lock", "join"):
+        return False
+    thread = frame.f_locals.get("self")
+    return isinstance(thread, threading.Thread) and ending.get(thread.ident or 0) is thread
 
 
 def _is_locked(lock: Any) -> bool | None:

@@ -29,9 +29,9 @@ from azure.core.rest._requests_asyncio import RestAsyncioRequestsTransportRespon
 from azure.core.rest._requests_basic import RestRequestsTransportResponse
 
 from pytest_azurevm._arm import Arm
-from pytest_azurevm._clock import Clock
 from pytest_azurevm._http import AnswerLost, Request, Response
 from pytest_azurevm._loops import Loops
+from pytest_azurevm._timekeeper import Timekeeper
 
 _BLOCK_SIZE = 4096
 _NEVER = 253_402_300_799  # the last second of the year 9999
@@ -41,14 +41,14 @@ class Link:
     """What a transport needs of a fake: the ARM and the clock in force, and whether it is over."""
 
     def __init__(
-        self, arm: Callable[[], Arm], clock: Callable[[], Clock], loops: Callable[[], Loops]
+        self, arm: Callable[[], Arm], clock: Callable[[], Timekeeper], loops: Callable[[], Loops]
     ) -> None:
         self._arm = arm
         self._clock = clock
         self._loops = loops
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> Timekeeper:
         """The clock in force."""
         return self._clock()
 

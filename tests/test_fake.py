@@ -156,7 +156,7 @@ def test_seeding_takes_no_operation(fake):
     fake._compute.fate = lambda vm, operation: asked.append(operation)
     fake.add_vm("web-1")
 
-    assert (asked, fake._clock._agenda.peek(), fake._compute._operations) == ([], None, {})
+    assert (asked, fake._time._agenda.peek(), fake._compute._operations) == ([], None, {})
 
 
 def test_a_create_that_cannot_be_planned_leaves_nothing(fake):
@@ -169,7 +169,7 @@ def test_a_create_that_cannot_be_planned_leaves_nothing(fake):
     with pytest.raises(LookupError):
         begin_put(fake, "web-1", linux_vm())
 
-    assert (fake.vms, fake._compute._operations, fake._clock._agenda.peek()) == ((), {}, None)
+    assert (fake.vms, fake._compute._operations, fake._time._agenda.peek()) == ((), {}, None)
 
 
 @pytest.mark.parametrize("operation", ["update", "deallocate", "delete"])

@@ -26,9 +26,11 @@ LAYERS = (
     ("_compute",),
     ("_register",),
     ("_records", "_timing"),
-    ("_lifecycle", "_vm_model", "_loops", "_frozen", "_sleeping"),
+    ("_lifecycle", "_vm_model", "_clock", "_loops", "_frozen", "_sleeping"),
     ("_vm_disks", "_vm_extensions"),
-    ("_clock", "_vm_form", "_throttling"),
+    ("_timekeeper", "_vm_form", "_throttling"),
+    ("_movement",),
+    ("_rest",),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime"),
 )
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}

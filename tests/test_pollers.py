@@ -142,6 +142,54 @@ def test_several_threads_may_wait_for_one_poller(fake, vms):
     assert ends == [(DEALLOCATED, "Succeeded")] * 5
 
 
+def test_waiters_for_one_poller_go_on_one_after_another():
+    """Of several threads that wait for one poller, the next goes on once the last one rests."""
+    for _ in range(5):
+        went = []
+        with FakeCompute() as fake, ThreadPoolExecutor(5) as pool:
+            fake.add_vm("web-1")
+            poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+
+            def work(number: int, poller: Any = poller, went: list[int] = went) -> None:
+                poller.result()
+                went.append(number)
+                hashlib.pbkdf2_hmac("sha256", b"a", b"b", 20_000)  # lets others run meanwhile
+                went.append(number)
+
+            list(pool.map(work, range(5)))
+
+        assert went[::2] == went[1::2]
+
+
+def test_a_callback_and_the_test_may_wait_for_one_poller():
+    """A done-callback that waits for the poller that the test waits for goes on before the test."""
+    ran = []
+    for _ in range(20):
+        with FakeCompute() as fake:
+            vms = fake.client.virtual_machines
+            fake.add_vm("web-1")
+            fake.add_vm("web-2")
+            first, second = vms.begin_power_off("rg", "web-1"), vms.begin_deallocate("rg", "web-2")
+
+            def callback(_: object, vms: Any = vms, second: Any = second) -> None:
+                second.result()
+                vms.begin_start("rg", "web-2")
+
+            first.add_done_callback(callback)
+            second.result()
+            ran.append((fake.vm("web-2").power_state, seconds(fake)))
+
+    assert ran == [("starting", DEALLOCATED)] * 20
+
+
+def test_pollers_of_the_instant_have_looked_when_a_wait_comes_back(fake, vms):
+    """Whoever has waited for one poller finds others done that end at the same instant."""
+    pollers = [vms.begin_deallocate("rg", fake.add_vm(f"many-{n}").name) for n in range(5)]
+    pollers[0].result()
+
+    assert [poller.done() for poller in pollers] == [True] * 5
+
+
 def test_a_failed_operation_raises_in_result_and_is_done(fake, vms):
     """An operation that is canceled raises what Azure says in result() and wait(), each time."""
     poller = vms.begin_deallocate("rg", "web-1")
@@ -1051,6 +1099,143 @@ def test_an_interrupted_wait_may_be_taken_up_again():
         poller.result()
 
         assert (seconds(fake), poller.status()) == (DEALLOCATED, "Succeeded")
+
+
+def interrupted_start(when: str) -> Callable[[threading.Thread], None]:
+    """Give a Thread.start that Ctrl-C hits, once, when it starts a polling thread."""
+    start, left = threading.Thread.start, ["one"]
+
+    def starting(thread: threading.Thread) -> None:
+        if not (left and thread.name.startswith("LROPoller")):
+            start(thread)
+            return
+        left.clear()
+        if when == "after it":
+            start(thread)
+        elif when == "in its midst":
+            threading._limbo[thread] = thread
+        raise KeyboardInterrupt
+
+    return starting
+
+
+@pytest.mark.parametrize("when", ["before it", "in its midst", "after it"])
+def test_an_interrupted_start_leaves_time_as_exact_as_before(monkeypatch, when):
+    """Ctrl-C before, in and after a poller's thread's start: no poller, and time as ever."""
+    with FakeCompute() as fake:
+        fake.add_vm("web-1")
+        fake.add_vm("web-2")
+        vms = fake.client.virtual_machines
+        monkeypatch.setattr(threading.Thread, "start", interrupted_start(when))
+        with pytest.raises(KeyboardInterrupt):
+            vms.begin_power_off("rg", "web-1")
+        poller = vms.begin_deallocate("rg", "web-2")
+        begun = seconds(fake), poller.done(), fake.vm("web-1").power_state
+        poller.wait(10)
+        waited = seconds(fake), fake.vm("web-1").power_state
+        poller.result()
+
+        assert (begun, waited) == ((0, False, "stopping"), (10, "stopped"))
+        assert (seconds(fake), poller.done()) == (DEALLOCATED, True)
+    threading._limbo.clear()
+
+    assert polling_threads() == []
+
+
+def test_a_thread_that_shows_up_late_is_seen_out(monkeypatch, warned):
+    """A polling thread that Ctrl-C left about to begin ends with the fake, and is named."""
+    go, start = threading.Event(), LROPoller._start
+    with FakeCompute() as fake:
+        fake.add_vm("web-1")
+        begin = LROPoller._start
+        monkeypatch.setattr(LROPoller, "_start", lambda poller: (go.wait(), begin(poller)))
+        monkeypatch.setattr(threading.Thread, "start", interrupted_start("after it"))
+        with pytest.raises(KeyboardInterrupt):
+            fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        monkeypatch.undo()
+        go.set()
+
+    assert (LROPoller._start, polling_threads()) == (start, [])
+    assert [w.category for w in warned] == [PollerLeftRunningWarning]
+
+
+def test_an_interrupted_first_look_goes_on(fake, vms):
+    """Ctrl-C while begin_* waits for the first look: the thread goes on, as in production."""
+
+    class Interrupting(Own):
+        def run(self) -> None:
+            _thread.interrupt_main()
+            super().run()
+
+    with pytest.raises(KeyboardInterrupt):
+        vms.begin_deallocate("rg", "web-1", polling=Interrupting(SLEEPS["time.sleep"]))
+    fake.clock.advance(minutes=5)
+
+    assert (looks(fake), polling_threads()) == ([0, 20, 40, 60], [])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_poller_whose_thread_dies_at_once_hangs_nobody(fake, vms, monkeypatch):
+    """Where a poller's own _start raises, begin_* returns, and so does result()."""
+    monkeypatch.setattr(LROPoller, "_start", _raiser(CallbackError("mine")))
+    poller = vms.begin_deallocate("rg", "web-1")
+    poller.result()
+    at = seconds(fake)
+    fake.clock.advance(minutes=5)
+
+    assert (at, poller.done(), fake.vm("web-1").power_state) == (0, True, "deallocated")
+
+
+def test_a_poller_that_polls_in_its_own_way_is_an_ordinary_thread(fake, vms, monkeypatch):
+    """A _start that never calls azure-core's may sleep, and be waited for, like any thread."""
+
+    def start(poller: Any) -> None:
+        time.sleep(60)
+        poller._done.set()
+
+    monkeypatch.setattr(LROPoller, "_start", start)
+    poller = vms.begin_deallocate("rg", "web-1")
+    begun = seconds(fake), poller.done()
+    poller.result()
+
+    assert (begun, seconds(fake), poller.done()) == ((0, False), 60, True)
+
+
+def test_a_polling_method_that_waits_for_the_test_hangs_nobody(fake, vms):
+    """Its first look may wait for what the test does once begin_* has returned."""
+    go = threading.Event()
+
+    class Waiting(Own):
+        def run(self) -> None:
+            go.wait()
+            super().run()
+
+    poller = vms.begin_deallocate("rg", "web-1", polling=Waiting(SLEEPS["time.sleep"]))
+    fake.clock.advance(30)
+    go.set()
+    poller.result()
+
+    assert (poller.status(), fake.vm("web-1").power_state) == ("Succeeded", "deallocated")
+
+
+def test_a_polling_method_that_waits_for_ever_hangs_nobody(warned):
+    """The end of the fake names a poller that waits for what never comes, and goes on."""
+    go = threading.Event()
+
+    class Waiting(Own):
+        def run(self) -> None:
+            go.wait()
+
+    with FakeCompute() as fake:
+        fake.add_vm("web-1")
+        poller = fake.client.virtual_machines.begin_deallocate(
+            "rg", "web-1", polling=Waiting(SLEEPS["time.sleep"])
+        )
+    during = polling_threads()
+    go.set()
+    poller._thread.join()
+
+    assert (len(during), [w.category for w in warned]) == (1, [PollerLeftRunningWarning])
 
 
 def test_the_tests_own_error_is_not_hidden_by_a_callbacks():

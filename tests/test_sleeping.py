@@ -134,6 +134,15 @@ def test_a_naive_loop_sees_a_create_to_its_end(fake):
     assert (looks, seconds(fake)) == (1, 10)
 
 
+def test_who_sleeps_until_a_pollers_instant_finds_it_done(fake):
+    """A sleep wakes after the pollers of its instant have looked, however long ago it began."""
+    fake.add_vm("web-1")
+    poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+    time.sleep(66)  # the looks are at 0, 36 and 66 s
+
+    assert (poller.done(), fake.vm("web-1").power_state) == (True, "deallocated")
+
+
 def test_a_loop_that_waits_for_what_never_comes_is_told(fake):
     """Sleeping and looking for ever at what never changes ends in ClockStalled."""
     fake.add_vm("web-1")
@@ -253,6 +262,24 @@ def test_tasks_wake_in_order_and_gather_takes_the_longest(fake):
     asyncio.run(life())
 
     assert woken == [("a", 10), ("b", 20), ("b2", 20), ("c", 30)]
+
+
+def test_a_task_that_sleeps_until_a_pollers_instant_finds_it_done(fake):
+    """In a loop too, a sleep wakes after the pollers of its instant, sync and aio, have looked."""
+    fake.add_vm("web-1")
+    fake.add_vm("web-2")
+    polled = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+
+    async def life() -> list[bool]:
+        async with fake.aio_client as client:
+            poller = await client.virtual_machines.begin_deallocate("rg", "web-2")
+            waiting = asyncio.create_task(poller.result())
+            await asyncio.sleep(66)
+            done = [polled.done(), poller.done()]
+            await waiting
+        return done
+
+    assert asyncio.run(life()) == [True, True]
 
 
 def test_deadlines_of_asyncio_are_virtual(fake):

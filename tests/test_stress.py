@@ -118,7 +118,7 @@ class Life:
             len(fake._compute._operations),
             [(vm.model, vm.statuses, vm.history, vm.operation, vm.goal_state) for vm in fake.vms],
             [poller.status() for poller in self.pollers],
-            sum(map(len, fake.clock._agenda._entries.values())),
+            sum(map(len, fake._time._agenda._entries.values())),
         )
 
     def _then_sleeps(self, _: str) -> None:
