@@ -230,6 +230,10 @@ class Arm:
             _only(method, "GET")
             self._admit(exchange, "list_all", subscription)
             return self._list(exchange, subscription)
+        if rest[:2] == _VM_TYPE_SEGMENTS[:2] and rest[2:] in ((), ("register",)):
+            # What the SDK asks by itself when it meets MissingSubscriptionRegistration.
+            _only(method, "POST" if rest[2:] else "GET")
+            return Answer(200, resources.provider_body(segments[1], registering=bool(rest[2:])))
         if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
             return self._route_location(exchange, method, segments[5:])
         raise _not_served(exchange, _action(exchange, _type_named(segments)))

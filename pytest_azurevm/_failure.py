@@ -138,8 +138,12 @@ class Situation:
 
     @property
     def scope(self) -> str:
-        """The resource ID of the machine, or of where the machines that are listed stand."""
-        return self.path.partition("/providers/Microsoft.Compute/locations")[0]
+        """The resource ID of the machine or extension, or of where those listed stand."""
+        steps = self.path.split("/")
+        if "locations" in steps:
+            return "/".join(steps[:3])
+        as_far_as = 11 if self.operation.startswith("extension_") else 9
+        return "/".join(steps[:as_far_as])
 
     @property
     def route(self) -> str:
@@ -222,6 +226,10 @@ class Failure:
     status: ClassVar[int] = 200
     code: ClassVar[str] = ""
     source: ClassVar[str] = ""
+
+    def _is_of(self, phase: Phase) -> None:
+        """State a phase that follows from arguments; the class states the usual one."""
+        object.__setattr__(self, "phase", phase)
 
     def __post_init__(self) -> None:
         for field in fields(self):

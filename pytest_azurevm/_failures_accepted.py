@@ -179,6 +179,8 @@ class OSProvisioningTimedOut(_OSProvisioningFails):
                 "OSProvisioningTimedOut is either terminal, or recovers after a while: "
                 "give terminal=True or recovers_after=..., not both"
             )
+        if self.recovers_after is not None:
+            self._is_of("recovering")
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let it fail, and say what becomes of the machine."""
@@ -376,6 +378,7 @@ class InternalExecutionError(AcceptedThenFails):
     usually = "create"
     code = "InternalExecutionError"
     message = "An internal execution error occurred."
+    held_in = "first"
     source = "rec libraries-for-java"
 
 
@@ -410,9 +413,15 @@ class RetryableError(AcceptedThenFails):
     usually = "create"
     code = "RetryableError"
     message = "A retryable error occurred."
+    held_in = "first"
     source = "seen hashicorp/terraform-provider-azurerm#16928; rec azure-service-operator"
 
     at_once: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.at_once:
+            self._is_of("refused")
 
     def refusal(self, situation: Situation) -> ArmError | None:
         """Refuse it at once, if so it is to be."""
