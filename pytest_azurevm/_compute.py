@@ -340,10 +340,10 @@ class Compute:
             extension=extension["name"],
         )
         self._operations[record.operation_id] = record
-        for older in tuple(vm.extension_operations):
+        for older in vm.extension_operations:
             if older.extension == record.extension and table.SAME_EXTENSION == "preempt":
                 self._close(older, "Canceled", PREEMPTED)
-        vm.extension_operations.append(record)
+        vm.extension_operations += (record,)
         vm.model = extensions.placed(vm.model, extension, state)
         vm.version += 1
         self._show_in_turn(record, row, plan.views_us, plan.fate)
@@ -392,7 +392,7 @@ class Compute:
         elif record.operation == "extension_delete":
             self._forget_extension(vm, name)
         else:  # also of one whose operation was pushed aside [seen azurerm#6025]
-            vm.extension_errors.pop(name.lower(), None)
+            self._forget_error(vm, name)
             self._set_extensions(vm, extensions.placed(vm.model, extension, "Succeeded"))
         cause = record.operation if error is None else f"{record.operation}: {error[0]}"
         self._extensions_done(vm, cause, keeps_failure=error is not None)
@@ -400,8 +400,13 @@ class Compute:
     def _fail_extension(self, vm: VirtualMachine, name: str, error: tuple[str, str]) -> None:
         extension = extensions.find(vm.model, name)
         if extension is not None:
-            vm.extension_errors[name.lower()] = error
+            vm.extension_errors = {**vm.extension_errors, name.lower(): error}
             self._set_extensions(vm, extensions.placed(vm.model, extension, "Failed"))
+
+    def _forget_error(self, vm: VirtualMachine, name: str) -> None:
+        vm.extension_errors = {
+            known: error for known, error in vm.extension_errors.items() if known != name.lower()
+        }
 
     def _extensions_done(self, vm: VirtualMachine, cause: str, *, keeps_failure: bool) -> None:
         """Show the VM as it is once the last of its extensions' operations is over."""
@@ -423,7 +428,7 @@ class Compute:
         vm.effective_model = model if runs == model else runs
 
     def _forget_extension(self, vm: VirtualMachine, name: str) -> None:
-        vm.extension_errors.pop(name.lower(), None)
+        self._forget_error(vm, name)
         self._set_extensions(vm, extensions.without(vm.model, name))
 
     def generalize(self, vm: VirtualMachine) -> None:
@@ -712,7 +717,7 @@ class Compute:
         if row is None:
             record.due = (self.clock.at(end_us, partial(self._end_beside, record)),)
             return record
-        for extension_operation in tuple(vm.extension_operations):
+        for extension_operation in vm.extension_operations:
             self._close(extension_operation, "Canceled", PREEMPTED)
         if older is not None:
             self._close(older, "Canceled", PREEMPTED)
@@ -892,7 +897,8 @@ class Compute:
         if record.vm.operation is record:
             record.vm.operation = None
         if record in record.vm.extension_operations:
-            record.vm.extension_operations.remove(record)
+            others = (one for one in record.vm.extension_operations if one is not record)
+            record.vm.extension_operations = tuple(others)
         for follower in record.followers:
             self._close(follower, status, error)
         record.followers = ()
@@ -979,7 +985,7 @@ class Compute:
         if agent == "ready":
             vm.guest_known = True
             vm.agent_lost = False
-            for record in tuple(vm.extension_operations):
+            for record in vm.extension_operations:
                 if record.when_agent_reports is not None:
                     record.when_agent_reports()
         elif agent == "absent":  # and so is its host

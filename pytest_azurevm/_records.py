@@ -5,9 +5,9 @@ Plain records without behaviour; ``_compute`` alone writes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._agenda import Entry
@@ -89,6 +89,9 @@ class OperationRecord:
     when_agent_reports: Callable[[], None] | None = None  # of one that waits for it
 
 
+_NO_ERRORS: Final[Mapping[str, tuple[str, str]]] = {}
+
+
 @dataclass(slots=True, eq=False)
 class VirtualMachine:
     """A virtual machine: its persisted model, what really runs, what the guest reports."""
@@ -111,8 +114,9 @@ class VirtualMachine:
     agent_us: int = 0
     guest_known: bool = False  # the guest has told its name and system
     operation: OperationRecord | None = None
-    extension_operations: list[OperationRecord] = field(default_factory=list)  # beside each other
-    extension_errors: dict[str, tuple[str, str]] = field(default_factory=dict)  # by folded name
+    extension_operations: tuple[OperationRecord, ...] = ()  # beside each other
+    # By folded name.
+    extension_errors: Mapping[str, tuple[str, str]] = field(default_factory=lambda: _NO_ERRORS)
     guest_due: tuple[Entry, ...] = ()
     agent_lost: bool = False  # not by a crash, nor with its host
     host_failed: bool = False
