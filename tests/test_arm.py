@@ -15,28 +15,14 @@ from pytest_azurevm._api_versions import API_VERSIONS
 from pytest_azurevm._calls import OPERATIONS
 from pytest_azurevm._compute import ACTIONS
 from pytest_azurevm._http import Request, Response
+from tests.builders import linux_vm
 
 HOST = "https://management.azure.com"
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 VMS = f"{GROUP}/providers/Microsoft.Compute/virtualMachines"
 ALL = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines"
-BODY = {
-    "location": "westeurope",
-    "properties": {
-        "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
-        "storageProfile": {
-            "imageReference": {
-                "publisher": "Canonical",
-                "offer": "UbuntuServer",
-                "sku": "18.04-LTS",
-                "version": "latest",
-            }
-        },
-        "osProfile": {"computerName": "web-1", "adminUsername": "azureuser"},
-        "networkProfile": {"networkInterfaces": [{"id": "/nic"}]},
-    },
-}
+BODY = linux_vm()
 
 
 def ask(

@@ -18,28 +18,9 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.compute.aio import ComputeManagementClient as AsyncComputeManagementClient
 
 from pytest_azurevm import FakeClosed, FakeCompute
+from tests.builders import PASSWORD, linux_vm
 
-CREATE = {
-    "location": "westeurope",
-    "tags": {"team": "shop"},
-    "properties": {
-        "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
-        "storageProfile": {
-            "imageReference": {
-                "publisher": "Canonical",
-                "offer": "UbuntuServer",
-                "sku": "18.04-LTS",
-                "version": "latest",
-            }
-        },
-        "osProfile": {
-            "computerName": "web-1",
-            "adminUsername": "azureuser",
-            "adminPassword": "Secret-1234",
-        },
-        "networkProfile": {"networkInterfaces": [{"id": "/subscriptions/x/nic"}]},
-    },
-}
+CREATE = {**linux_vm(), "tags": {"team": "shop"}}
 
 
 def codes(view) -> list[str]:
@@ -122,7 +103,7 @@ def test_secrets_never_come_back(fake):
     fake.client.virtual_machines.begin_create_or_update("rg", "web-1", CREATE).result()
     fake.client.virtual_machines.get("rg", "web-1", expand="instanceView")
 
-    assert "Secret-1234" not in str([call.response_body for call in fake.calls])
+    assert PASSWORD not in str([call.response_body for call in fake.calls])
 
 
 def test_deallocate_is_seen_at_once_a_thousand_times(fake):
