@@ -10,7 +10,6 @@ import pytest
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._records import Fate
 from tests.builders import (
-    EXTENSION,
     GROUP,
     begin,
     begin_patch,
@@ -293,15 +292,13 @@ def test_secrets_are_never_told(fake, vm):
     assert "cellar" not in shown + str(vm.effective_model) + str(vm.extensions)
 
 
-@pytest.mark.parametrize("power_state", ["stopped", "deallocated"])
+@pytest.mark.parametrize("ended_by", ["power_off", "deallocate"])
 @pytest.mark.parametrize("what", ["create", "update", "patch", "delete"])
-def test_extensions_of_a_vm_that_does_not_run(fake, power_state, what):
+def test_extensions_of_a_vm_that_does_not_run(fake, vm, ended_by, what):
     """Where no guest runs no extension is written, and nothing changes; looking is allowed."""
     name = "new" if what == "create" else "hello"
-    resources = {"resources": [{**EXTENSION, "location": "westeurope"}]}
-    vm = fake.add_vm(
-        "web-1", resource_group=GROUP, power_state=power_state, parameters=resources
-    )  # fmt: skip
+    put(fake).result()
+    begin(fake, ended_by, "web-1").result()
     was = (vm.model, vm.history)
     ask = {
         "create": lambda: put(fake, name),

@@ -116,7 +116,10 @@ def befall(fake: FakeCompute, row: Row) -> Told:
         told = ends[-1]
     answer = told.response_body if isinstance(told.response_body, dict) else {}
     error = answer.get("error")
-    assert raised or row.phase not in ("refused", "failed", "recovering", "lost")
+    # Releases before 38 read an empty body as a machine of which nothing is told.
+    assert (
+        raised or row.phase not in ("refused", "failed", "recovering", "lost") or not told.answered
+    )
     return Told(
         status=str(told.status) if told.status else "none",
         code=error["code"] if error else "",
