@@ -10,22 +10,19 @@ from __future__ import annotations
 import datetime as _dt
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pytest_azurevm import _resources as resources
-from pytest_azurevm import _throttling as throttling
 from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import checked_version
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import ACTIONS, Compute
+from pytest_azurevm._door import Door
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._failure import Situation, location_of
 from pytest_azurevm._http import (
     NO_RESPONSE,
     UNANSWERED,
@@ -41,43 +38,28 @@ from pytest_azurevm._http import (
     read_json,
 )
 from pytest_azurevm._lifecycle import Operation
-from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
-from pytest_azurevm._rules import NOTHING, Rules
+from pytest_azurevm._lro import accepted, polled
+from pytest_azurevm._query import (
+    action_on,
+    expanded,
+    flag,
+    not_served,
+    only,
+    path_of,
+    scale_set_filter,
+    scale_set_of,
+    skip_token,
+    spelled,
+    type_named,
+)
+from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._rules import Rules
 from pytest_azurevm._vm_form import Json, checked
 from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
-_PARTITIONS: Final = UUID("b26caeba-1a35-4884-92ce-d47b44b28157")  # any constant
 
 
-@dataclass(frozen=True, slots=True)
-class Lro:
-    """How a long-running operation is answered and polled."""
-
-    status: int
-    location: bool  # a Location header, besides Azure-AsyncOperation
-    retry_after: int | None
-    polls: tuple[int | None, int | None]  # Retry-After of the first look, and of later ones
-
-
-# [rec: status and headers, n in the hundreds; Retry-After libraries-for-net and service-operator].
-# A create's first look gives an estimate, most often 35 or 70. A PUT or PATCH has no Location.
-_LRO: Final[dict[Operation, Lro]] = {
-    "create": Lro(201, False, 10, (35, 30)),
-    "update": Lro(200, False, None, (None, None)),
-    "delete": Lro(202, True, 10, (30, 30)),
-    "start": Lro(202, True, 10, (9, None)),
-    "power_off": Lro(202, True, None, (None, None)),
-    "restart": Lro(202, True, None, (None, None)),
-    "deallocate": Lro(202, True, 10, (36, None)),
-    # A redeploy's Retry-After is known from recordings alone that had it taken out: none, assumed.
-    "redeploy": Lro(202, True, None, (None, None)),
-    "reapply": Lro(202, True, None, (None, None)),
-    "reimage": Lro(202, True, None, (None, None)),
-    "extension_create": Lro(201, False, None, (None, None)),
-    "extension_update": Lro(200, False, None, (None, None)),
-    "extension_delete": Lro(202, True, None, (None, None)),
-}
 _POWER: Final[tuple[Operation, ...]] = (
     "start", "power_off", "restart", "deallocate", "redeploy", "reapply", "reimage",
 )  # fmt: skip
@@ -94,7 +76,6 @@ _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
     "deallocate": ("forceDeallocate", "hibernate"),
 }
 _FLAGS_NOT_SERVED: Final = ("hibernate",)
-_OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {"list", "list_all", "list_by_location"}
 _CONDITIONS: Final = ("if-match", "if-none-match")
 _EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
@@ -106,13 +87,9 @@ class Arm:
 
     def __init__(self, compute: Compute, rules: Rules) -> None:
         self.calls = Calls()
-        self.enforces_limits = False  # whether an empty bucket refuses a request
         self._compute = compute
         self._clock = compute.clock
-        self._rules = rules
-        self._struck = NOTHING  # what befalls the request that is being answered
-        compute.fate = lambda _vm, _operation: self._struck.fate()
-        self._buckets = throttling.Buckets()
+        self.door = Door(compute, rules)
         self._subscriptions: dict[str, str] = {}  # as written: as compared
 
     def handle(self, request: Request) -> Response:
@@ -124,8 +101,7 @@ class Arm:
         self._clock.sync()
         with self._clock.lock:
             exchange = exchange_of(request)
-            self._struck = NOTHING
-            self._compute.caller = request.caller
+            self.door.opens(request.caller)
             answer, error_code = None, None
             try:
                 answer = self._route(exchange)
@@ -133,7 +109,7 @@ class Arm:
                 answer, error_code = error_answer(error, exchange.counted), error.code
             except AnswerLost:
                 pass
-            lost = self._struck.lost
+            lost = self.door.struck.lost
             if lost is not None and lost.error is not None:
                 answer, error_code = error_answer(lost.error), lost.error.code
             now = self._clock.calendar(self._clock.now_us)
@@ -148,78 +124,13 @@ class Arm:
                 raise AnswerLost(lost.instead)
             return response
 
-    # --- the door ------------------------------------------------------------------------------
-
-    def _admit(
-        self,
-        exchange: Exchange,
-        operation: str,
-        subscription: str,
-        group: str = "",
-        *,
-        vm: VirtualMachine | None = None,
-        body: Any = None,
-        record: OperationRecord | None = None,
-    ) -> None:
-        """Let a request in: what is injected strikes it here, and it is counted.
-
-        Raises:
-            ArmError: it is refused; nothing has changed.
-            AnswerLost: it is lost before anything is done.
-        """
-        exchange.operation = operation
-        location = vm.location if vm is not None else location_of(body)
-        if self._rules:
-            self._struck = self._rules.strike(
-                Situation(
-                    operation,
-                    vm=exchange.vm_name or "",
-                    resource_group=group or (vm.resource_group if vm is not None else ""),
-                    subscription_id=subscription,
-                    location=location,
-                    method=exchange.request.method.upper(),
-                    path="/" + "/".join(exchange.segments),
-                    now=self._clock.calendar(self._clock.now_us),
-                    number=len(self.calls) + 1,
-                    model=None if vm is None else vm.model,
-                    body=body,
-                )
-            )
-            lost = self._struck.lost
-            if self._struck.refusal is not None:
-                raise self._struck.refusal
-            if lost is not None and not lost.work_done:
-                raise lost.error or AnswerLost(lost.instead)
-        if record is not None:
-            self._count(exchange, _region(record.vm), record.operation_id)
-        elif vm is not None:
-            self._count(exchange, _region(vm), vm.key)
-        elif operation == "create":
-            key = key_of(subscription, group, exchange.vm_name or "")
-            self._count(exchange, f"{subscription}/{location}", key)
-        elif operation not in _OF_ONE_VM:  # of one that is not there the front door knows [rec]
-            self._count(exchange, subscription, "")
-
-    def _count(self, exchange: Exchange, region: str, resource: str) -> None:
-        """Draw on the buckets, and refuse what finds one empty if limits are enforced."""
-        policy = throttling.policy_of(exchange.operation, exchange.request.method.upper())
-        now_us = self._clock.now_us
-        if self.enforces_limits:
-            empty = self._buckets.empty(policy, region, resource, now_us)
-            if empty is not None:
-                seconds, of_resource = empty
-                now = self._clock.calendar(now_us)
-                raise throttling.throttled(policy, now, seconds, of_resource=of_resource)
-        remaining = self._buckets.draw(policy, region, resource, now_us)
-        exchange.counted = {"x-ms-ratelimit-remaining-resource": remaining}
-
     # --- routes --------------------------------------------------------------------------------
 
     def _route(self, exchange: Exchange) -> Answer:
         segments, lowered = exchange.segments, exchange.lowered
         method = exchange.request.method.upper()
         if len(segments) < 2 or lowered[0] != "subscriptions":
-            raise _not_served(exchange, _action(exchange, "tenant level"))
+            raise not_served(exchange, action_on(exchange, "tenant level"))
         rest = lowered[2:]
         if len(rest) >= 5 and rest[0] == "resourcegroups" and rest[2:5] == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
@@ -227,23 +138,23 @@ class Arm:
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
         if rest == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
-            _only(method, "GET")
-            self._admit(exchange, "list_all", subscription)
+            only(method, "GET")
+            self.door.admit(exchange, "list_all", subscription)
             return self._list(exchange, subscription)
         if rest[:2] == _VM_TYPE_SEGMENTS[:2] and rest[2:] in ((), ("register",)):
             # What the SDK asks by itself when it meets MissingSubscriptionRegistration.
-            _only(method, "POST" if rest[2:] else "GET")
+            only(method, "POST" if rest[2:] else "GET")
             return Answer(200, resources.provider_body(segments[1], registering=bool(rest[2:])))
         if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
             return self._route_location(exchange, method, segments[5:])
-        raise _not_served(exchange, _action(exchange, _type_named(segments)))
+        raise not_served(exchange, action_on(exchange, type_named(segments)))
 
     def _route_vm(
         self, exchange: Exchange, method: str, subscription: str, group: str, path: tuple[str, ...]
     ) -> Answer:
         if not path:
-            _only(method, "GET")
-            self._admit(exchange, "list", subscription, group)
+            only(method, "GET")
+            self.door.admit(exchange, "list", subscription, group)
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
@@ -255,34 +166,34 @@ class Arm:
             if method == "PATCH":
                 return self._patch(exchange, subscription, group, name, vm)
             if method == "DELETE":
-                self._admit(exchange, "delete", subscription, group, vm=vm)
+                self.door.admit(exchange, "delete", subscription, group, vm=vm)
                 return self._delete(exchange, vm)
-            _only(method, "GET")
-            self._admit(exchange, "get", subscription, group, vm=vm)
+            only(method, "GET")
+            self.door.admit(exchange, "get", subscription, group, vm=vm)
             return self._get(exchange, _existing(vm, group, name))
         action = path[1].lower()
         if action == "extensions" and len(path) <= 3:
             extension = path[2] if path[2:] else ""
             return self._route_extension(exchange, method, subscription, group, vm, extension)
         if len(path) == 2 and action == "instanceview":
-            _only(method, "GET")
-            self._admit(exchange, "instance_view", subscription, group, vm=vm)
+            only(method, "GET")
+            self.door.admit(exchange, "instance_view", subscription, group, vm=vm)
             return self._instance_view(exchange, _existing(vm, group, name))
         if len(path) == 2 and method == "POST" and action in _AT_ONCE:
             operation, status = _AT_ONCE[action]
-            self._admit(exchange, operation, subscription, group, vm=vm)
+            self.door.admit(exchange, operation, subscription, group, vm=vm)
             self._do_at_once(operation, _existing(vm, group, name))
             return Answer(status, None, exchange.counted)
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
-            self._admit(exchange, operation, subscription, group, vm=vm)
+            self.door.admit(exchange, operation, subscription, group, vm=vm)
             vm = _existing(vm, group, name)
             _judge_flags(exchange, operation)
             if operation == "reimage" and exchange.request.body:
                 checked(*read_json(exchange.request.body), REIMAGE)  # it leaves no trace
-            return self._accepted(exchange, self._compute.act(vm, operation))
+            return accepted(exchange, self._compute.act(vm, operation))
         what = f"{resources.VM_TYPE}/{'/'.join(path[1::2])}"
-        raise _not_served(exchange, _action(exchange, what))
+        raise not_served(exchange, action_on(exchange, what))
 
     def _route_extension(
         self,
@@ -297,10 +208,10 @@ class Arm:
         old = extensions.find(vm.model, name) if vm is not None else None
         operation = exchange.operation = _extension_operation(method, name, new=old is None)
         if not name or method not in ("PUT", "PATCH", "DELETE"):
-            _only(method, "GET")
+            only(method, "GET")
         writes = bool(name) and method in ("PUT", "PATCH")
         value, text = read_json(exchange.request.body) if writes else (None, "")
-        self._admit(exchange, operation, subscription, group, vm=vm, body=value)
+        self.door.admit(exchange, operation, subscription, group, vm=vm, body=value)
         if vm is None:
             verb = {"GET": "read", "DELETE": "delete"}.get(method, "write")
             parent = "/" + "/".join(exchange.segments[:8])
@@ -318,36 +229,34 @@ class Arm:
         elif method == "PATCH":
             record = self._compute.patch_extension(vm, old, checked(value, text, EXTENSION))
         elif method == "DELETE":
-            return self._accepted(exchange, self._compute.delete_extension(vm, old))
+            return accepted(exchange, self._compute.delete_extension(vm, old))
         else:
             body = self._extension_body(exchange, vm, old)
             return Answer(200, body, exchange.counted)
         written = extensions.find(vm.model, name)
         assert written is not None  # just now
-        return self._accepted(
-            exchange, record, body=resources.extension_body(written, vm.resource_id)
-        )
+        return accepted(exchange, record, resources.extension_body(written, vm.resource_id))
 
     def _extension_body(self, exchange: Exchange, vm: VirtualMachine, extension: Json) -> Json:
         view = None
         # Of a VM without an agent that reports there is nothing to tell [rec, of deallocated ones].
-        if "instanceview" in self._expanded(exchange, ("instanceview",)) and vm.agent != "absent":
+        if "instanceview" in expanded(exchange, ("instanceview",)) and vm.agent != "absent":
             view = resources.extension_view(vm, extension)
         return resources.extension_body(extension, vm.resource_id, view)
 
     def _route_location(self, exchange: Exchange, method: str, path: tuple[str, ...]) -> Answer:
-        location, what = _spelled(path[0]), path[1].lower() if len(path) > 1 else ""
+        location, what = spelled(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
             subscription = self._judged_scope(exchange)
-            _only(method, "GET")
-            self._admit(exchange, "list_by_location", subscription)
+            only(method, "GET")
+            self.door.admit(exchange, "list_by_location", subscription)
             return self._list(exchange, subscription, belongs=lambda vm: vm.location == location)
         if what == "operations" and len(path) == 3:
             exchange.operation = "poll"
             subscription = self._judged_scope(exchange)
-            _only(method, "GET")
+            only(method, "GET")
             return self._poll(exchange, subscription, location, path[2])
-        raise _not_served(exchange, _action(exchange, _type_named(exchange.segments)))
+        raise not_served(exchange, action_on(exchange, type_named(exchange.segments)))
 
     def _judged_scope(self, exchange: Exchange) -> str:
         """Judge what every request carries, its api-version and subscription; give the latter."""
@@ -374,13 +283,13 @@ class Arm:
     ) -> Answer:
         operation = exchange.operation = "create" if vm is None else "update"
         value, text = read_json(exchange.request.body)
-        self._admit(exchange, operation, subscription, group, vm=vm, body=value)
+        self.door.admit(exchange, operation, subscription, group, vm=vm, body=value)
         body = checked(value, text)
         self._judge_etag(exchange, vm)
         if vm is None:
             record = self._compute.create(subscription, group, name, body)
-            return self._accepted(exchange, record, shown="Creating")
-        return self._accepted(exchange, self._compute.put(vm, body), shown="Updating")
+            return self._written(exchange, record, "Creating")
+        return self._written(exchange, self._compute.put(vm, body), "Updating")
 
     def _patch(
         self,
@@ -392,17 +301,17 @@ class Arm:
     ) -> Answer:
         exchange.operation = "update"
         value, text = read_json(exchange.request.body)
-        self._admit(exchange, "update", subscription, group, vm=vm, body=value)
+        self.door.admit(exchange, "update", subscription, group, vm=vm, body=value)
         vm = _existing(vm, group, name)
         body = checked(value, text)
         self._judge_etag(exchange, vm)
-        return self._accepted(exchange, self._compute.patch(vm, body), shown="Updating")
+        return self._written(exchange, self._compute.patch(vm, body), "Updating")
 
     def _delete(self, exchange: Exchange, vm: VirtualMachine | None) -> Answer:
         if vm is None:
             return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
         _judge_flags(exchange, "delete")
-        return self._accepted(exchange, self._compute.act(vm, "delete"))
+        return accepted(exchange, self._compute.act(vm, "delete"))
 
     def _judge_eviction(self, subscription: str, group: str, name: str) -> None:
         """Let Compute itself say that an evicted VM is gone, for ARM has not heard of it [rec]."""
@@ -416,10 +325,10 @@ class Arm:
             self._compute.simulate_eviction(vm)
 
     def _get(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
-        wanted = self._expanded(exchange, ("instanceview", "userdata", *_EXPANSIONS_NOT_SERVED))
-        for name, spelled in _EXPANSIONS_NOT_SERVED.items():
+        wanted = expanded(exchange, ("instanceview", "userdata", *_EXPANSIONS_NOT_SERVED))
+        for name, shown_as in _EXPANSIONS_NOT_SERVED.items():
             if name in wanted:
-                raise _not_served(exchange, f"{resources.VM_TYPE}/read with $expand={spelled}")
+                raise not_served(exchange, f"{resources.VM_TYPE}/read with $expand={shown_as}")
         body = self._vm_body(
             exchange,
             vm,
@@ -430,7 +339,7 @@ class Arm:
 
     def _looked_at(self, exchange: Exchange, body: Json) -> Answer:
         """Answer a GET with what is shown, or is injected to be shown instead."""
-        return Answer(200, self._struck.altered(body), exchange.counted)
+        return Answer(200, self.door.struck.altered(body), exchange.counted)
 
     def _instance_view(self, exchange: Exchange, vm: VirtualMachine) -> Answer:
         view = resources.instance_view(
@@ -449,14 +358,14 @@ class Arm:
         *,
         belongs: Callable[[VirtualMachine], bool] | None = None,
     ) -> Answer:
-        wanted = self._expanded(exchange, ("instanceview",))
-        status_only = _flag(exchange, "statusOnly")
-        scale_set = _scale_set_filter(exchange)
+        wanted = expanded(exchange, ("instanceview",))
+        status_only = flag(exchange, "statusOnly")
+        scale_set = scale_set_filter(exchange)
         found: Iterator[VirtualMachine] = (
             vm
-            for vm in self._compute.listed(subscription, group, after=_skip_token(exchange))
+            for vm in self._compute.listed(subscription, group, after=skip_token(exchange))
             if (belongs is None or belongs(vm))
-            and (scale_set is None or _scale_set_of(vm) == scale_set)
+            and (scale_set is None or scale_set_of(vm) == scale_set)
         )
         page = list(islice(found, PAGE_SIZE + 1))
         body: Json = {
@@ -473,7 +382,7 @@ class Arm:
         }
         if len(page) > PAGE_SIZE:
             query = {**exchange.query, "$skiptoken": str(page[PAGE_SIZE - 1].sequence)}
-            body["nextLink"] = f"{exchange.base}{_path(exchange)}?" + "&".join(
+            body["nextLink"] = f"{exchange.base}{path_of(exchange)}?" + "&".join(
                 f"{quote(key, safe='$')}={quote(value)}" for key, value in query.items()
             )
         return self._looked_at(exchange, body)
@@ -488,51 +397,14 @@ class Arm:
         if (vm.subscription_id, vm.location) != (subscription, location):
             raise arm_error("no-such-operation")
         exchange.vm_name = vm.name
-        self._admit(exchange, "poll", subscription, vm=vm, record=record)
-        headers = dict(exchange.counted)
-        if _flag(exchange, "monitor"):
-            return self._monitor(exchange, record, headers)
-        if record.ended_us is None:
-            first, later = _LRO[record.operation].polls
-            retry_after = later if record.polled else first
-            record.polled = True
-            if retry_after is not None:
-                headers["Retry-After"] = str(retry_after)
-        return Answer(200, resources.operation_text(record, self._clock.calendar), headers)
+        self.door.admit(exchange, "poll", subscription, vm=vm, record=record)
+        return polled(exchange, record, self._clock.calendar)
 
-    def _monitor(
-        self, exchange: Exchange, record: OperationRecord, headers: dict[str, str]
-    ) -> Answer:
-        """Answer the ``Location`` URL: 202 with itself, at the end 200, both empty [rec]."""
-        if record.ended_us is None:
-            headers["Location"] = self._operation_url(exchange, record, monitor=True)
-            return Answer(202, None, headers)
-        if record.error is not None:  # a failed one's answer was never recorded [assumed]
-            raise ArmError(409, *record.error)
-        return Answer(200, None, headers)
-
-    def _accepted(
-        self,
-        exchange: Exchange,
-        record: OperationRecord,
-        *,
-        shown: str | None = None,
-        body: Json | None = None,
-    ) -> Answer:
-        """Answer a request that began a long-running operation."""
-        lro = _LRO[record.operation]
-        headers = {
-            "Azure-AsyncOperation": self._operation_url(exchange, record),
-            "Azure-AsyncNotification": "Enabled",
-        }
-        if lro.location:
-            headers["Location"] = self._operation_url(exchange, record, monitor=True)
-        if lro.retry_after is not None:
-            headers["Retry-After"] = str(lro.retry_after)
-        headers |= exchange.counted
-        if shown is not None:
-            body = self._vm_body(exchange, record.vm, provisioning_state=shown)
-        return Answer(lro.status, body, headers, request_id=record.operation_id)
+    def _written(self, exchange: Exchange, record: OperationRecord, shown: str) -> Answer:
+        """Answer a request that writes a VM, with the VM as it is then."""
+        return accepted(
+            exchange, record, self._vm_body(exchange, record.vm, provisioning_state=shown)
+        )
 
     # --- parts of requests ---------------------------------------------------------------------
 
@@ -548,13 +420,6 @@ class Arm:
                 tag = resources.etag(vm) if vm is not None else ""
                 raise arm_error("etag", condition=condition, etag=tag)
 
-    def _expanded(self, exchange: Exchange, known: tuple[str, ...]) -> frozenset[str]:
-        asked = exchange.query.get("$expand", "")
-        wanted = frozenset(part.strip().lower() for part in asked.split(",") if part.strip())
-        if wanted - set(known):
-            raise arm_error("bad-expand", target="$expand")
-        return wanted
-
     # --- parts of answers ----------------------------------------------------------------------
 
     def _vm_body(self, exchange: Exchange, vm: VirtualMachine, **wanted: Any) -> Json:
@@ -564,17 +429,6 @@ class Arm:
             calendar=self._clock.calendar,
             api_version=exchange.api_version,
             **wanted,
-        )
-
-    def _operation_url(
-        self, exchange: Exchange, record: OperationRecord, *, monitor: bool = False
-    ) -> str:
-        vm = record.vm
-        partition = _partition(_region(vm))
-        return (
-            f"{exchange.base}/subscriptions/{vm.subscription_id}/providers/Microsoft.Compute"
-            f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
-            f"{'&monitor=true' if monitor else ''}&api-version={exchange.api_version}"
         )
 
     def _note(
@@ -609,15 +463,6 @@ def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachin
     return vm
 
 
-def _region(vm: VirtualMachine) -> str:
-    return f"{vm.subscription_id}/{vm.location}"  # both as they are compared, in lower case
-
-
-@cache
-def _partition(region: str) -> str:
-    return str(uuid5(_PARTITIONS, region))
-
-
 def _extension_operation(method: str, name: str, *, new: bool) -> str:
     """Give what a request to extensions is called in the log of calls."""
     written = "extension_create" if new else "extension_update"
@@ -625,84 +470,8 @@ def _extension_operation(method: str, name: str, *, new: bool) -> str:
     return named.get(method, "extension_get") if name else "extension_list"
 
 
-def _only(method: str, allowed: str) -> None:
-    if method != allowed:
-        raise arm_error("no-method", method=method)
-
-
-def _flag(exchange: Exchange, name: str) -> bool:
-    """Read a yes or no of the query; what is not there is no."""
-    asked = exchange.query.get(name, "false").lower()
-    if asked not in ("true", "false"):
-        raise arm_error("bad-expand", target=name)
-    return asked == "true"
-
-
 def _judge_flags(exchange: Exchange, operation: Operation) -> None:
     for name in _FLAGS.get(operation, ()):
-        if _flag(exchange, name) and name in _FLAGS_NOT_SERVED:
+        if flag(exchange, name) and name in _FLAGS_NOT_SERVED:
             action = f"{resources.VM_TYPE}/{ACTIONS[operation]}/action"
-            raise _not_served(exchange, f"{action} with {name}=true")
-
-
-def _skip_token(exchange: Exchange) -> int:
-    token = exchange.query.get("$skiptoken", "0")
-    if not re.fullmatch(r"[0-9]{1,18}", token):
-        raise arm_error("bad-expand", target="$skiptoken")
-    return int(token)
-
-
-def _spelled(location: str) -> str:
-    """Give a region's name as Azure spells it: ``West Europe`` is ``westeurope``."""
-    return location.replace(" ", "").lower()
-
-
-def _action(exchange: Exchange, what: str) -> str:
-    """Give what the request does to *what*, as ARM calls it."""
-    method = exchange.request.method.upper()
-    verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(method)
-    return f"{what}/{verb or 'action'}"
-
-
-def _not_served(exchange: Exchange, operation: str) -> ArmError:
-    return arm_error(
-        "not-served",
-        operation=operation,
-        method=exchange.request.method.upper(),
-        path="/" + "/".join(exchange.segments),
-    )
-
-
-def _type_named(segments: tuple[str, ...]) -> str:
-    """Give the resource type that a path is about."""
-    folded = [segment.lower() for segment in segments]
-    if "providers" not in folded:
-        return "Microsoft.Resources/" + "/".join(segments[::2])
-    after = segments[folded.index("providers") + 1 :]
-    return "/".join([*after[:1], *after[1::2]])
-
-
-def _path(exchange: Exchange) -> str:
-    return "/" + "/".join(quote(segment) for segment in exchange.segments)
-
-
-_SCALE_SET_FILTER: Final = re.compile(
-    r"\s*'?virtualMachineScaleSet/id'?\s+eq\s+'?([^']+?)'?\s*", re.IGNORECASE
-)
-
-
-def _scale_set_filter(exchange: Exchange) -> str | None:
-    """Read the one filter that lists of VMs take [spec; rec test_vm_list_filter]."""
-    asked = exchange.query.get("$filter")
-    if not asked:
-        return None
-    match = _SCALE_SET_FILTER.fullmatch(asked)
-    if match is None:
-        raise arm_error("bad-expand", target="$filter")
-    return match[1].lower()
-
-
-def _scale_set_of(vm: VirtualMachine) -> str | None:
-    scale_set = vm.model["properties"].get("virtualMachineScaleSet") or {}
-    found: str | None = scale_set.get("id")
-    return found.lower() if found else None
+            raise not_served(exchange, f"{action} with {name}=true")

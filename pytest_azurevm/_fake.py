@@ -160,7 +160,7 @@ class FakeCompute:
         )
         self._rules = Rules(seed=self._seed, strict=self._strict)
         self._arm = Arm(self._compute, self._rules)
-        self._arm.enforces_limits = self._throttling
+        self._arm.door.enforces_limits = self._throttling
 
     # --- being active --------------------------------------------------------------------------
 
@@ -311,13 +311,13 @@ class FakeCompute:
     @property
     def throttling(self) -> bool:
         """Whether Azure's rate limits are enforced: an empty bucket refuses with 429."""
-        return self._arm.enforces_limits
+        return self._arm.door.enforces_limits
 
     @throttling.setter
     def throttling(self, enforced: bool) -> None:
         if not isinstance(enforced, bool):
             raise TypeError(f"throttling must be True or False, not {enforced!r}")
-        self._throttling = self._arm.enforces_limits = enforced
+        self._throttling = self._arm.door.enforces_limits = enforced
 
     def inject(
         self,

@@ -119,8 +119,6 @@ def befall(fake: FakeCompute, row: Row) -> Told:
     # Releases before 38 read an empty body as a machine of which nothing is told.
     may_be_read = row.phase not in ("refused", "failed", "recovering", "lost") or not told.answered
     assert raised or may_be_read
-        raised or row.phase not in ("refused", "failed", "recovering", "lost") or not told.answered
-    )
     return Told(
         status=str(told.status) if told.status else "none",
         code=error["code"] if error else "",

@@ -1,0 +1,101 @@
+"""What a request asks for besides its body, read and judged: its query, its method, its path."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._http import Exchange
+from pytest_azurevm._records import VirtualMachine
+
+
+def only(method: str, allowed: str) -> None:
+    """Refuse any other method."""
+    if method != allowed:
+        raise arm_error("no-method", method=method)
+
+
+def flag(exchange: Exchange, name: str) -> bool:
+    """Read a yes or no of the query; what is not there is no."""
+    asked = exchange.query.get(name, "false").lower()
+    if asked not in ("true", "false"):
+        raise arm_error("bad-expand", target=name)
+    return asked == "true"
+
+
+def skip_token(exchange: Exchange) -> int:
+    """Give the sequence after which a list goes on."""
+    token = exchange.query.get("$skiptoken", "0")
+    if not re.fullmatch(r"[0-9]{1,18}", token):
+        raise arm_error("bad-expand", target="$skiptoken")
+    return int(token)
+
+
+def expanded(exchange: Exchange, known: tuple[str, ...]) -> frozenset[str]:
+    """Give what a GET is to show besides, of what is known."""
+    asked = exchange.query.get("$expand", "")
+    wanted = frozenset(part.strip().lower() for part in asked.split(",") if part.strip())
+    if wanted - set(known):
+        raise arm_error("bad-expand", target="$expand")
+    return wanted
+
+
+def spelled(location: str) -> str:
+    """Give a region's name as Azure spells it: ``West Europe`` is ``westeurope``."""
+    return location.replace(" ", "").lower()
+
+
+def action_on(exchange: Exchange, what: str) -> str:
+    """Give what the request does to *what*, as ARM calls it."""
+    method = exchange.request.method.upper()
+    verb = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}.get(method)
+    return f"{what}/{verb or 'action'}"
+
+
+def not_served(exchange: Exchange, operation: str) -> ArmError:
+    """Say that this fake does not serve *operation*, as ARM calls it."""
+    return arm_error(
+        "not-served",
+        operation=operation,
+        method=exchange.request.method.upper(),
+        path="/" + "/".join(exchange.segments),
+    )
+
+
+def type_named(segments: tuple[str, ...]) -> str:
+    """Give the resource type that a path is about."""
+    folded = [segment.lower() for segment in segments]
+    if "providers" not in folded:
+        return "Microsoft.Resources/" + "/".join(segments[::2])
+    after = segments[folded.index("providers") + 1 :]
+    return "/".join([*after[:1], *after[1::2]])
+
+
+def path_of(exchange: Exchange) -> str:
+    """Give the request's path, as it was sent."""
+    return "/" + "/".join(quote(segment) for segment in exchange.segments)
+
+
+_SCALE_SET_FILTER: Final = re.compile(
+    r"\s*'?virtualMachineScaleSet/id'?\s+eq\s+'?([^']+?)'?\s*", re.IGNORECASE
+)
+
+
+def scale_set_filter(exchange: Exchange) -> str | None:
+    """Read the one filter that lists of VMs take [spec; rec test_vm_list_filter]."""
+    asked = exchange.query.get("$filter")
+    if not asked:
+        return None
+    match = _SCALE_SET_FILTER.fullmatch(asked)
+    if match is None:
+        raise arm_error("bad-expand", target="$filter")
+    return match[1].lower()
+
+
+def scale_set_of(vm: VirtualMachine) -> str | None:
+    """Give the id of the scale set that a machine is of, if it is of one."""
+    scale_set = vm.model["properties"].get("virtualMachineScaleSet") or {}
+    found: str | None = scale_set.get("id")
+    return found.lower() if found else None
