@@ -89,7 +89,7 @@ def test_a_ghost_is_being_deleted(fake, ghost):
 
 
 def test_a_ghosts_name_is_not_free(fake, ghost):
-    """While a ghost is listed, its name is refused to a new machine, in any case; then it is free."""
+    """While a ghost is listed, its name is refused to a new machine, in any case; later not."""
     refused = [refusal(lambda n=name: begin_put(fake, n, linux_vm()))[:2] for name in
                ("web-2", "WEB-2")]  # fmt: skip
     other = begin_put(fake, "web-4", linux_vm())
