@@ -648,6 +648,8 @@ class Compute:
         if vm.generalized and operation in table.GENERALIZED.operations:
             raise _refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
+        if meeting == "preempt":
+            row = _row_of_what_preempts(vm, operation, kinds, row)
         if row is None:
             raise _refused(_refusal(vm, operation), vm, operation)
         return _Judged(operation, kinds, row, meeting)
@@ -721,6 +723,8 @@ class Compute:
             self._close(extension_operation, "Canceled", PREEMPTED)
         if older is not None:
             self._close(older, "Canceled", PREEMPTED)
+            if not row.fixes_power and _fixes_power(older) and row.shows:
+                self._go_back(vm, older)
         vm.operation = record
         if row.fixes_power:
             self._forget_guest(vm)  # a power operation or a delete takes over
@@ -852,8 +856,8 @@ class Compute:
         if record.operation == "eviction":
             self._evicted(vm, row)
             return
-        if not row.shows and vm.provisioning != "updating":
-            return  # there was nothing to do, not even what a preempted update had left
+        if not row.shows and self.edition.provisioning[vm.provisioning].timed:
+            return  # there was nothing to do, not even what a preempted operation had left
         if row.fixes_power:
             self._forget_guest(vm)
         # Whatever succeeds makes the persisted model effective, also one that a failed update left
@@ -865,7 +869,15 @@ class Compute:
         vm.effective_model = vm.model
         power = vm.power if row.ends_in == table.SAME else row.ends_in
         self._provisioned(vm, "succeeded", None, power, record.operation)
-        if row.agent == "ready":
+        in_mid_boot = not row.shows and vm.agent in ("absent", table.AGENT_COMING_UP)
+        if row.agent == "ready" or (in_mid_boot and power == table.GUEST_RUNS_IN):
+            self._boot(vm)
+
+    def _go_back(self, vm: VirtualMachine, older: OperationRecord) -> None:
+        """What changed the power state is pushed aside by what does not."""
+        vm.goal = older.before.goal
+        self._show(vm, vm.provisioning, self._cut_short(older), f"{older.operation}: preempted")
+        if vm.power == table.GUEST_RUNS_IN:
             self._boot(vm)
 
     def _cut_short(self, record: OperationRecord) -> PowerState | None:
@@ -874,12 +886,9 @@ class Compute:
         Where it was when that was accepted, if it was at rest; else as far as it has come. What its
         guest is about to do goes on only if the operation never touched the power state.
         """
-        if not _fixes_power(record):
-            return record.vm.power
-        self._forget_guest(record.vm)
-        if record.before.power in table.SETTLED:
-            return record.before.power
-        return record.reached if record.reached in table.SETTLED else None
+        if _fixes_power(record):
+            self._forget_guest(record.vm)
+        return _rest_of(record)
 
     def _end_beside(self, record: OperationRecord) -> None:
         self._close(record, "Succeeded", None)
@@ -1034,8 +1043,45 @@ def _fixes_power(record: OperationRecord) -> bool:
     return record.row is not None and record.row.fixes_power
 
 
+def _rest_of(record: OperationRecord) -> PowerState | None:
+    """Give where the VM rests if its operation does not come to its end."""
+    if not _fixes_power(record):
+        return record.vm.power
+    if record.before.power in table.SETTLED:
+        return record.before.power
+    return record.reached if record.reached in table.SETTLED else None
+
+
+def _row_of_what_preempts(
+    vm: VirtualMachine, operation: Operation, kinds: frozenset[str], row: Row | None
+) -> Row | None:
+    """Give the row of an operation that pushes aside one in flight; *row* is that of the present.
+
+    What changes no power state finds the VM where that one's end leaves it. What does, and has no
+    row for a VM on its way, takes it from where it set out, or else from where it was going.
+    """
+    older = vm.operation
+    assert older is not None  # else nothing is preempted
+    assert older.row is not None  # it is in view
+    if not _fixes_power(older):
+        return row
+    if operation == "update":
+        return table.find_row(operation, _rest_of(older), kinds)
+    if row is not None or _refusal(vm, operation) is not table.BUSY:
+        return row
+    for power in (older.before.power, older.row.ends_in):
+        row = None if power == table.SAME else table.find_row(operation, power, kinds)
+        if row is not None and row.shows:
+            return row
+    return None
+
+
 def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
-    return table.find_refusal(operation, vm.power, in_flight=vm.in_flight is not None)
+    older = vm.in_flight
+    changing = older is not None and _fixes_power(older)
+    found = table.find_refusal(operation, vm.power, in_flight=changing)
+    in_the_way = older is not None and not changing
+    return table.CONFLICT if in_the_way and found is table.BUSY else found
 
 
 def _needs_agent(fate: Fate | None) -> bool:

@@ -10,6 +10,7 @@ power state it is left, are facts like their texts: each has its source.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 from pytest_azurevm._agenda import microseconds
@@ -507,10 +508,11 @@ class Slow(Failure):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        microseconds(self.factor, what="Slow(factor=...)")
+        if isinstance(self.factor, bool) or not isinstance(self.factor, int | float):
+            raise TypeError(f"Slow(factor=...) must be a number, not {self.factor!r}")
+        if not 1 <= self.factor < inf:
+            raise ValueError(f"Slow(factor=...) must be 1 or more, and finite, not {self.factor!r}")
         microseconds(self.longer, what="Slow(longer=...)")
-        if self.factor < 1:
-            raise ValueError(f"Slow(factor=...) must be 1 or more, not {self.factor!r}")
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let it take longer."""

@@ -17,7 +17,7 @@ from pytest_azurevm._errors import ERRORS
 from pytest_azurevm._errors import ArmError as WireError
 from pytest_azurevm._failure import AT_ONCE, CHANGING, EVERY, PHASES, Failure, Phase, Situation
 from pytest_azurevm._records import Fate
-from pytest_azurevm._throttling import POLICIES, throttled
+from pytest_azurevm._throttling import policy_of, throttled
 
 _WRITING: Final = (*CHANGING, *AT_ONCE)
 _POLICY: Final = "allowed-machines"
@@ -184,7 +184,8 @@ class Throttled(Refused):
 
     def refusal(self, situation: Situation) -> WireError:
         """Refuse it as real throttling does."""
-        return throttled(POLICIES[situation.operation], situation.now, self.retry_after)
+        policy = policy_of(situation.operation, situation.method)
+        return throttled(policy, situation.now, self.retry_after)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -226,9 +226,11 @@ class FakeCompute:
     def reset(self) -> None:
         """Start anew: an empty subscription, no calls, the clock back at its start.
 
-        Clients go on working; ``clock`` and ``timing`` are new objects.
+        Clients go on working; ``clock`` and ``timing`` are new objects. Every injected failure is
+        taken back, and nothing is asked of it any more.
         """
         self._end_time()
+        self._rules.drop()
         self._build()
         if self._active and self._sleep == "virtual":
             _sleeping.install(self._time)

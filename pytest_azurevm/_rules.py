@@ -101,8 +101,8 @@ class Injection(AbstractContextManager["Injection"]):
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.remove()
-        if kind is None and not self.hits and self._rules.strict:
+        was_in_force = self._rules.remove(self)  # nothing is asked of one that was taken back
+        if was_in_force and kind is None and not self.hits and self._rules.strict:
             raise InjectionNeverStruck(self.account())
 
     def __repr__(self) -> str:
@@ -128,12 +128,12 @@ class Injection(AbstractContextManager["Injection"]):
     def is_met_by(self, situation: Situation) -> bool:
         """Whether *situation* meets the condition and is in the window; count it."""
         differs = [
-            f"{name} is {value or 'not told'}, not {pattern!r}"
+            f"the {name} is {value}, not {pattern!r}" if value else f"it names no {name}"
             for name, value, pattern in (
-                ("the VM", situation.vm, self.vm),
-                ("the group", situation.resource_group, self.resource_group),
-                ("the location", "" if self.location == "*" else situation.location, self.location),
-                ("the size", "" if self.size == "*" else situation.size, self.size),
+                ("VM", situation.vm, self.vm),
+                ("group", situation.resource_group, self.resource_group),
+                ("location", "" if self.location == "*" else situation.location, self.location),
+                ("size", "" if self.size == "*" else situation.size, self.size),
             )
             if pattern != "*" and not fnmatchcase(value.lower(), pattern.lower())
         ]
@@ -162,11 +162,7 @@ class Injection(AbstractContextManager["Injection"]):
             f"{self.failure!r} was injected and never struck. It waited for {self.condition()}."
         ]
         if self._met:
-            lines.append(
-                f"{self._met} request(s) met that condition, and were let pass: by after="
-                f"{self.after}, by chance (probability={self.probability:g}), or because Azure "
-                "itself refused them or showed nothing that it could change."
-            )
+            lines.append(self._why_let_pass())
         if self._nearest:
             lines.append("The requests that came nearest:")
             lines += [f"  {text}" for _, text in self._nearest]
@@ -177,6 +173,17 @@ class Injection(AbstractContextManager["Injection"]):
             "(injection.remove()). strict=False asks for nothing."
         )
         return "\n".join(lines)
+
+    def _why_let_pass(self) -> str:
+        why = []
+        if self.after:
+            why.append(f"after={self.after} lets the first {self.after} pass")
+        if self.probability < 1:
+            why.append(f"by chance (probability={self.probability:g}) it struck none")
+        if self._met > self.after:
+            why.append("Azure itself refused them, or they showed nothing that it could change")
+        requests = "1 request" if self._met == 1 else f"{self._met} requests"
+        return f"{requests} met that condition, to no effect: {'; or '.join(why)}."
 
 
 class Struck:
@@ -238,10 +245,16 @@ class Rules:
         """Put a rule in force, after all others."""
         self._rules.append(injection)
 
-    def remove(self, injection: Injection) -> None:
-        """Take a rule back, if it is in force."""
-        if injection in self._rules:
-            self._rules.remove(injection)
+    def remove(self, injection: Injection) -> bool:
+        """Take a rule back, and say whether it was in force."""
+        if injection not in self._rules:
+            return False
+        self._rules.remove(injection)
+        return True
+
+    def drop(self) -> None:
+        """Take every rule back."""
+        self._rules.clear()
 
     def chance(self) -> float:
         """Draw the next number of this run's chance."""

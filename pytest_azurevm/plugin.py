@@ -46,7 +46,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
 }
 _FAKE = pytest.StashKey["FakeCompute"]()
-_FAILED = pytest.StashKey[bool]()
+_CUT_SHORT = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,7 +90,7 @@ def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
         yield fake.__enter__()
     finally:
         fake.close()
-    if not request.node.stash.get(_FAILED, False):  # else that is what the report is about
+    if not request.node.stash.get(_CUT_SHORT, False):  # else that is what the report is about
         fake.check_injections()
 
 
@@ -148,7 +148,8 @@ def pytest_runtest_makereport(
     """Add to a failing test's report what the fake looks like, and what it was asked last."""
     report = yield
     fake = item.stash.get(_FAKE, None)
-    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    # It failed, or was skipped on its way: either may have kept it from what it was going to ask.
+    item.stash[_CUT_SHORT] = item.stash.get(_CUT_SHORT, False) or call.excinfo is not None
     if fake is not None and report.failed and call.when == "call":
         try:
             account = fake._account()  # noqa: SLF001  its other half

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+import pytest_azurevm
+
+
+@pytest.fixture(autouse=True)
+def _same_package(monkeypatch):
+    """Let a fresh process find the package that this one tests, and no other that is installed."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(pytest_azurevm.__file__).parents[1]))
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
@@ -103,6 +113,12 @@ def test_flags_go_before_the_ini_file_and_markers_before_flags(pytester):
         ("autojump='no'", "azurevm: autojump must be True or False, not 'no'"),
         ("subscription_id='mine'", "azurevm: subscription_id must be a UUID, not 'mine'"),
         ("jitter=-1", "azurevm: jitter must be zero or more, and finite, not -1"),
+        (
+            "concurrency='queue'",
+            "azurevm: concurrency 'queue' is not one of assumed, preempt, refuse",
+        ),
+        ("throttling='on'", "azurevm: throttling must be True or False, not 'on'"),
+        ("strict=0", "azurevm: strict must be True or False, not 0"),
     ],
 )
 def test_a_wrong_marker_is_an_error_that_says_what_there_is(pytester, marker, message):
@@ -278,3 +294,158 @@ def test_the_fixture_is_documented_where_pytest_shows_it(pytester):
 
     assert "A fake Azure subscription whose virtual machines live" in fixtures
     assert "@pytest.mark.azurevm(timing=..., edition=..." in markers
+
+
+# --- injected failures that never strike -------------------------------------------------------
+
+INJECTING = """
+import pytest
+from pytest_azurevm import failures
+
+def test_injecting(fake_compute):
+    fake_compute.add_vm("web-1", resource_group="shop")
+    fake_compute.inject(failures.AllocationFailed(), on="start", vm="db-*")
+    fake_compute.client.virtual_machines.get("shop", "web-1")
+"""
+
+
+def test_a_failure_that_never_struck_is_an_error_at_the_end(pytester):
+    """A test passes, and then errs: its report says what the failure waited for, and what came."""
+    pytester.makepyfile(INJECTING)
+    result = run(pytester)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([
+        "*ERROR at teardown of test_injecting*",
+        "E *InjectionNeverStruck: AllocationFailed() was injected and never struck. "
+        "It waited for 'start', vm='db-*'.",
+        "E *The requests that came nearest:",
+        "E *  00:00:00 get web-1: the operation is not 'start'; the VM is web-1, not 'db-[*]'",
+        "E *Let the code under test make such a call, mend the condition, or take the rule back "
+        "(injection.remove()). strict=False asks for nothing.",
+    ])  # fmt: skip
+
+
+def test_a_failure_that_struck_is_no_error(pytester):
+    """A test whose failure struck, or was taken back, ends as it is."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_azurevm import failures
+
+        def test_struck(fake_compute):
+            rule = fake_compute.inject(failures.AuthorizationFailed(), on="list_all")
+            with pytest.raises(Exception, match="AuthorizationFailed"):
+                list(fake_compute.client.virtual_machines.list_all())
+            assert rule.hits == 1
+
+        def test_taken_back(fake_compute):
+            fake_compute.inject(failures.Stuck()).remove()
+
+        def test_started_anew(fake_compute):
+            fake_compute.inject(failures.Stuck())
+            fake_compute.reset()
+        """
+    )
+
+    run(pytester).assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("how", ["marker", "ini", "flag"])
+def test_nothing_is_asked_where_that_is_set(pytester, how):
+    """With strict=False, by marker, ini file or flag, a failure may never strike."""
+    marker = "pytestmark = pytest.mark.azurevm(strict=False)"
+    pytester.makepyfile(INJECTING + (marker if how == "marker" else ""))
+    if how == "ini":
+        pytester.makeini("[pytest]\nazurevm_strict = false\n")
+
+    run(pytester, *(["--azurevm-strict=no"] if how == "flag" else [])).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcomes"),
+    [
+        ("assert False", {"failed": 1}),
+        ("raise RuntimeError", {"failed": 1}),
+        ("pytest.skip('for today')", {"skipped": 1}),
+        ("pytest.xfail('as known')", {"xfailed": 1}),
+    ],
+)
+def test_a_test_that_did_not_come_to_its_end_is_not_asked(pytester, ending, outcomes):
+    """A test that fails, skips or xfails is not also reported for a failure that never struck."""
+    pytester.makepyfile(f"{INJECTING}    {ending}\n")
+
+    run(pytester).assert_outcomes(**outcomes)
+
+
+def test_a_test_that_fails_as_expected_is_not_asked(pytester):
+    """A test that is marked xfail, and fails, is not also reported."""
+    marked = INJECTING.replace("def test", "@pytest.mark.xfail(strict=True)\ndef test")
+    pytester.makepyfile(f"{marked}    assert False\n")
+
+    run(pytester).assert_outcomes(xfailed=1)
+
+
+def test_a_test_whose_setup_failed_is_not_asked(pytester):
+    """A fixture that fails after it has injected is what the report is about."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_azurevm import failures
+
+        @pytest.fixture
+        def broken(fake_compute):
+            fake_compute.inject(failures.Stuck())
+            raise RuntimeError("no fixture")
+
+        def test_any(broken):
+            pass
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1)
+    assert "never struck" not in result.stdout.str()
+
+
+def test_the_next_test_has_a_fake_of_its_own(pytester):
+    """A test that errs at its end stands in nobody's way, and leaves no rule behind."""
+    pytester.makepyfile(
+        INJECTING
+        + """
+def test_next(fake_compute):
+    fake_compute.add_vm("db-1", resource_group="shop", power_state="deallocated")
+    fake_compute.client.virtual_machines.begin_start("shop", "db-1").result()
+"""
+    )
+
+    run(pytester).assert_outcomes(passed=2, errors=1)
+
+
+def test_limits_and_meetings_are_set_by_marker_ini_and_flag(pytester):
+    """Throttling and concurrency are settings like any other."""
+    pytester.makeini("[pytest]\nazurevm_throttling = true\n")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def over(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop", power_state="deallocated")
+            vms = fake_compute.client.virtual_machines
+            vms.begin_start("shop", "web-1")
+            vms.begin_power_off("shop", "web-1")
+            return fake_compute.vm("web-1").operation.operation
+
+        def test_set(fake_compute):
+            assert fake_compute.throttling is True
+            assert over(fake_compute) == "power_off"
+
+        @pytest.mark.azurevm(throttling=False, concurrency="refuse")
+        def test_marked(fake_compute):
+            assert fake_compute.throttling is False
+            with pytest.raises(Exception, match="An ongoing operation is changing power state"):
+                over(fake_compute)
+        """
+    )
+
+    run(pytester, "--azurevm-concurrency=preempt").assert_outcomes(passed=2)

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.mgmt.compute import ComputeManagementClient
+
+from pytest_azurevm import FakeCompute, failures
 from pytest_azurevm import _throttling as throttling
 from pytest_azurevm._throttling import Buckets
+from pytest_azurevm._transport import FakeCredential
 from tests.builders import GROUP, begin, begin_patch, begin_put, linux_vm
 
 MINUTE_US = 60_000_000
@@ -200,3 +206,229 @@ def test_polls_are_counted_by_operation(fake):
         {"GetOperationResource": 44, "GetOperationSubscriptionMaximum": 14_999},
         {"GetOperationResource": 44, "GetOperationSubscriptionMaximum": 14_998},
     ]
+
+
+# --- enforced ----------------------------------------------------------------------------------
+
+REFUSED = (
+    "The server rejected the request because too many requests have been received for this "
+    "subscription."
+)
+
+
+@pytest.fixture
+def limited():
+    """Give a fake whose limits are enforced, with web-1 and web-2 in it."""
+    with FakeCompute(throttling=True) as fake:
+        for name in ("web-1", "web-2"):
+            fake.add_vm(name, resource_group=GROUP)
+        yield fake
+
+
+def write(fake, name="web-1", **options):
+    """Begin to write the tags of a machine."""
+    return fake.client.virtual_machines.begin_update(GROUP, name, {"tags": {"a": "b"}}, **options)
+
+
+def drain(fake, times=12, name="web-1"):
+    """Write a machine so many times at one instant; give what the last answer's header counts."""
+    seen = []
+    for _ in range(times):
+        write(fake, name, raw_response_hook=lambda answer: seen.append(answer.http_response))
+    [*_, last] = [answer for answer in seen if answer.request.method == "PATCH"]
+    return counts(last.headers["x-ms-ratelimit-remaining-resource"])
+
+
+def test_twelve_writes_pass_and_the_thirteenth_is_refused(limited):
+    """The writes that a machine's bucket holds pass; the next is refused with 429, and says when."""
+    vm = limited.vm("web-1")
+    header = drain(limited)
+    before = (vm.model, vm.history, vm.operation, limited.bill)
+    with pytest.raises(HttpResponseError) as caught:
+        write(limited, retry_total=0)
+    error, answer = caught.value.error, caught.value.response
+
+    assert header == {"UpdateVMSubscriptionMaximum": 1488, "UpdateVMResource": 0}
+    assert (caught.value.status_code, error.code, error.message) == (
+        429, "OperationNotAllowed", REFUSED
+    )  # fmt: skip
+    assert answer.headers["Retry-After"] == "15"
+    assert answer.headers["x-ms-ratelimit-remaining-resource"] == (
+        "Microsoft.Compute/UpdateVMResource;0"
+    )
+    [detail] = answer.json()["error"]["details"]
+    assert (detail["code"], detail["target"]) == ("TooManyRequests", "UpdateVMResource")
+    assert json.loads(detail["message"]) == {
+        "operationGroup": "UpdateVMResource",
+        "startTime": "2026-01-01T00:00:00+00:00",
+        "endTime": "2026-01-01T00:00:15+00:00",
+        "allowedRequestCount": 12,
+        "measuredRequestCount": 13,
+    }
+    assert (vm.model, vm.history, vm.operation, limited.bill) == before
+
+
+def test_the_sdk_waits_until_a_write_passes(limited):
+    """The SDK's own retry waits for what ``Retry-After`` says, in virtual time, and passes."""
+    drain(limited)
+    write(limited)
+    writes = limited.calls.filter(operation="update")
+
+    assert [call.status for call in writes[11:]] == [200, 429, 200]
+    assert [call.at.second for call in writes[11:]] == [0, 0, 15]
+
+
+def test_the_sdk_waits_for_the_rest_of_a_token(limited):
+    """What is left of the wait is rounded up to whole seconds, and is enough."""
+    drain(limited)
+    limited.clock.advance(1.5)
+    write(limited)
+    writes = limited.calls.filter(operation="update")
+
+    assert [call.status for call in writes[12:]] == [429, 200]
+    assert (writes[13].at - writes[12].at).total_seconds() == 14
+
+
+def test_a_refused_request_takes_no_token(limited):
+    """Asking in vain, however often, puts off nothing."""
+    drain(limited)
+    for _ in range(20):
+        with pytest.raises(HttpResponseError):
+            write(limited, retry_total=0)
+    limited.clock.advance(15)
+    write(limited, retry_total=0)
+
+    assert limited.calls.filter(operation="update")[-1].status == 200
+
+
+def test_another_machine_has_a_bucket_of_its_own(limited):
+    """A machine whose bucket is empty leaves the others' alone, and policies leave each other's."""
+    drain(limited)
+
+    assert drain(limited, 1, "web-2") == {
+        "UpdateVMSubscriptionMaximum": 1487,
+        "UpdateVMResource": 11,
+    }
+    assert begin(limited, "delete", "web-1").status() == "InProgress"
+
+
+def test_lists_have_the_subscriptions_bucket(limited):
+    """The 901st list is refused, for the whole subscription, whichever list it is."""
+    vms = limited.client.virtual_machines
+    for _ in range(450):
+        list(vms.list_all())
+        list(vms.list(GROUP))
+    with pytest.raises(HttpResponseError) as caught:
+        list(vms.list_by_location("westeurope", retry_total=0))
+
+    assert caught.value.status_code == 429
+    assert caught.value.response.headers["Retry-After"] == "1"
+    [detail] = caught.value.response.json()["error"]["details"]
+    assert detail["target"] == "HighCostGetSubscriptionMaximum"
+    assert json.loads(detail["message"])["allowedRequestCount"] == 900
+    assert vms.get(GROUP, "web-1").name == "web-1"
+
+
+def test_another_subscription_has_a_bucket_of_its_own(limited):
+    """The lists of one subscription take nothing from another's."""
+    for _ in range(900):
+        list(limited.client.virtual_machines.list_all())
+    other = ComputeManagementClient(
+        FakeCredential(), "11111111-1111-4111-8111-111111111111", transport=transport_of(limited)
+    )
+
+    assert list(other.virtual_machines.list_all(retry_total=0)) == []
+
+
+def transport_of(fake):
+    """Give the transport of a fake's client."""
+    return fake.client._client._pipeline._transport
+
+
+def test_polls_are_refused_too(limited):
+    """A poller that looks too often is refused; the SDK waits, and the operation ends as ever."""
+    poller = limited.client.virtual_machines.begin_power_off(GROUP, "web-1", polling_interval=0.1)
+    poller.result()
+    statuses = [call.status for call in limited.calls.filter(operation="poll")]
+
+    assert {200, 429} == set(statuses)
+    assert limited.vm("web-1").power_state == "stopped"
+
+
+@pytest.mark.parametrize("operation", ["deallocate", "create"])
+def test_creates_and_deallocates_have_their_own_policies(limited, operation):
+    """What is counted as a delete, and what is a PUT, are refused under those names."""
+    codes = {"deallocate": "DeleteVMResource", "create": "PutVMResource"}
+    body = json.loads(json.dumps(limited.vm("web-1").model))
+    vms = limited.client.virtual_machines
+    begun = {
+        "deallocate": lambda: vms.begin_deallocate(GROUP, "web-1", retry_total=0),
+        "create": lambda: vms.begin_create_or_update(GROUP, "web-1", body, retry_total=0),
+    }[operation]
+    for _ in range(12):
+        begun()
+    with pytest.raises(HttpResponseError) as caught:
+        begun()
+
+    assert caught.value.response.json()["error"]["details"][0]["target"] == codes[operation]
+
+
+def test_limits_are_off_by_default(fake):
+    """Without being asked to, a fake counts, and refuses nothing."""
+    fake.add_vm("web-1", resource_group=GROUP)
+
+    assert fake.throttling is False
+    assert drain(fake, 20)["UpdateVMResource"] == 0
+
+
+def test_limits_are_set_at_any_time(fake):
+    """Limits may be enforced, and no longer enforced, at any time; what was counted stays."""
+    fake.add_vm("web-1", resource_group=GROUP)
+    drain(fake)
+    fake.throttling = True
+    with pytest.raises(HttpResponseError, match="too many requests"):
+        write(fake, retry_total=0)
+    fake.throttling = False
+    write(fake, retry_total=0)
+
+    assert [call.status for call in fake.calls.filter(operation="update")][12:] == [429, 200]
+
+
+def test_limits_stay_set_over_a_reset(limited):
+    """A reset fills the buckets, and leaves the limits in force."""
+    drain(limited)
+    limited.reset()
+    limited.add_vm("web-1", resource_group=GROUP)
+
+    assert drain(limited)["UpdateVMResource"] == 0
+    with pytest.raises(HttpResponseError):
+        write(limited, retry_total=0)
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_limits_are_on_or_off(fake, value):
+    """What is neither True nor False is refused, and changes nothing."""
+    with pytest.raises(TypeError) as by_argument:
+        FakeCompute(throttling=value)
+    with pytest.raises(TypeError) as by_attribute:
+        fake.throttling = value
+
+    assert str(by_argument.value) == f"throttling must be True or False, not {value!r}"
+    assert str(by_attribute.value) == str(by_argument.value)
+    assert fake.throttling is False
+
+
+@pytest.mark.parametrize("request_of", [begin_put, begin_patch])
+def test_an_injected_429_names_the_policy_of_the_request(fake, request_of):
+    """A PATCH that is injected to be throttled names the bucket that counts it, and so does a PUT."""
+    fake.add_vm("web-1", resource_group=GROUP)
+    fake.inject(failures.Throttled(retry_after=3), on="update", times=4)
+    with pytest.raises(HttpResponseError) as caught:
+        request_of(fake, "web-1", {"location": "westeurope"})
+    policy = {begin_put: "PutVM", begin_patch: "UpdateVM"}[request_of]
+    answer = caught.value.response
+
+    assert answer.json()["error"]["details"][0]["target"] == f"{policy}SubscriptionMaximum"
+    assert answer.headers["x-ms-ratelimit-remaining-resource"] == (
+        f"Microsoft.Compute/{policy}SubscriptionMaximum;0"
+    )
