@@ -680,6 +680,9 @@ class Compute:
         views_us = ends_us = self.timing.duration_us(row, vm.name)
         if judged.operation == "create":
             ends_us += sum(self.timing.extension_us(vm.name) for _ in models.extensions(vm.model))
+        elif judged.operation in table.TRIES_EXTENSIONS_AGAIN and row.agent == "ready":
+            failed = extensions.failed(vm.model)
+            ends_us += sum(self.timing.extension_us(vm.name) for _ in failed)
         fate = self.fate(vm, judged.operation) or _beyond_repair(vm, row)
         if fate is not None:
             views_us, ends_us = self._fated(fate, row, views_us, ends_us)
@@ -774,7 +777,7 @@ class Compute:
         if fate is not None and fate.ends in ("Failed", "Canceled"):
             self._end_badly(record, fate)
         else:
-            self._end_well(record, row)
+            self._end_well(record, row, None if fate is None else fate.guest_ready_after_s)
             if fate is not None and fate.evicted == "afterwards":
                 after_us = microseconds(fate.evicted_after_s or 0)
                 self._evict_later(record.vm, after_us, fate.eviction_policy)
@@ -847,7 +850,9 @@ class Compute:
         if vm.power == table.GUEST_RUNS_IN:
             self._boot(vm)
 
-    def _end_well(self, record: OperationRecord, row: Row) -> None:
+    def _end_well(
+        self, record: OperationRecord, row: Row, guest_ready_after_s: float | None
+    ) -> None:
         vm = record.vm
         self._close(record, "Succeeded", None)
         if record.operation == "delete":
@@ -868,10 +873,11 @@ class Compute:
             self._install_extensions(vm)
         vm.effective_model = vm.model
         power = vm.power if row.ends_in == table.SAME else row.ends_in
-        self._provisioned(vm, "succeeded", None, power, record.operation)
+        provisioning = "succeeded" if guest_ready_after_s is None else table.SETTING_UP
+        self._provisioned(vm, provisioning, None, power, record.operation)
         in_mid_boot = not row.shows and vm.agent in ("absent", table.AGENT_COMING_UP)
         if row.agent == "ready" or (in_mid_boot and power == table.GUEST_RUNS_IN):
-            self._boot(vm)
+            self._boot(vm, guest_ready_after_s)
 
     def _go_back(self, vm: VirtualMachine, older: OperationRecord) -> None:
         """What changed the power state is pushed aside by what does not."""
@@ -980,13 +986,17 @@ class Compute:
 
     # --- the guest -----------------------------------------------------------------------------
 
-    def _boot(self, vm: VirtualMachine) -> None:
+    def _boot(self, vm: VirtualMachine, ready_after_s: float | None = None) -> None:
         """The system is up, on a host that is well; its agent reports a little later."""
         self._forget_host(vm)
         if vm.agent == "absent":
             self._report(vm, table.AGENT_COMING_UP)
-        ready_us = self.clock.now_us + self.timing.recorded_us(table.AGENT_READY_AFTER_S)
-        self._guest_later(vm, ready_us, partial(self._report, vm, "ready"))
+        if ready_after_s is None:
+            after_us = self.timing.recorded_us(table.AGENT_READY_AFTER_S)
+        else:
+            after_us = microseconds(ready_after_s)
+        due_us = self.clock.now_us + after_us
+        self._guest_later(vm, due_us, partial(self._report, vm, "ready"))
 
     def _report(self, vm: VirtualMachine, agent: AgentReport) -> None:
         vm.agent = agent
@@ -994,6 +1004,8 @@ class Compute:
         if agent == "ready":
             vm.guest_known = True
             vm.agent_lost = False
+            if vm.provisioning == table.SETTING_UP:
+                self._show(vm, "succeeded", vm.power, "OS provisioning complete")
             for record in vm.extension_operations:
                 if record.when_agent_reports is not None:
                     record.when_agent_reports()

@@ -1,4 +1,4 @@
-"""Failures of operations that Azure accepted: they end Failed or Canceled, never, or late.
+"""Failures of operations that Azure accepted: they end Failed or Canceled, never, late, or early.
 
 The wire tells of these in the operation's document, in an answer of HTTP 200, and in the instance
 view that the machine shows afterwards. How long each takes, how far the machine comes, and in which
@@ -517,6 +517,38 @@ class Slow(Failure):
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let it take longer."""
         return replace(fate, factor=fate.factor * self.factor, longer_s=fate.longer_s + self.longer)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GuestNotReady(Failure):
+    """The create succeeds, and its system is still being set up: nobody can log in yet.
+
+    The instance view says ``ProvisioningState/succeeded/osProvisioningInProgress``, and the agent is
+    Not Ready. Other failures may strike the same call.
+
+    Args:
+        ready_after: virtual seconds after the create's end at which the agent is Ready, and the
+            view the usual one.
+
+    Source: rec azure-cli and libraries-for-java, n=59 (the view), test_vm_disk_encryption_e2e (Ready
+    about two minutes later). Of a create that brings extensions it is not known: they need a system.
+    """
+
+    phase: ClassVar[Phase] = "shown"
+    operations = ("create",)
+    usually = "create"
+    source = "rec azure-cli, libraries-for-java, n=59; seen skypilot-org/skypilot#3483"
+
+    ready_after: float = 90.0
+
+    def fits(self, situation: Situation) -> bool:
+        """Only a generalized image has a system to set up [doc]; extensions wait for it."""
+        return situation.is_generalized and not situation.extension
+
+    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
+        """Let the operation be over before its system is set up."""
+        held_in: Held = "creating/osProvisioningInProgress"
+        return replace(fate, held_in=held_in, guest_ready_after_s=self.ready_after)
 
 
 EvictionPolicy: TypeAlias = Literal["Deallocate", "Delete"]

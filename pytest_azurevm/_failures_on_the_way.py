@@ -204,7 +204,7 @@ class LateInList(Failure):
 
 
 Oddity: TypeAlias = Literal[
-    "none", "null", "no power state", "unknown power state", "empty code", "os state first",
+    "none", "null", "no instance view", "no power state", "unknown power state", "empty code", "os state first",
     "hibernation state last",
 ]  # fmt: skip
 _POWER: Final = "PowerState/"
@@ -215,8 +215,8 @@ class MissingStatuses(Failure):
     """The instance view lacks statuses, or has odd ones.
 
     Args:
-        kind: ``"none"``: an empty list; ``"null"``: no list at all; ``"no power state"``;
-            ``"unknown power state"``; ``"empty code"``: a status whose code is ``""``;
+        kind: ``"none"``: an empty list; ``"null"``: no list at all; ``"no instance view"``: nothing
+            that it could be in; ``"no power state"``; ``"unknown power state"``; ``"empty code"``: a status whose code is ``""``;
             ``"os state first"``: OSState before the others; ``"hibernation state last"``:
             HibernationState after the power state.
 
@@ -245,19 +245,28 @@ class MissingStatuses(Failure):
         views = list(_instance_views(odd))
         for view in views:
             statuses = view["statuses"]
-            if self.kind == "null":
+            if self.kind == "no instance view":
+                view.clear()
+            elif self.kind == "null":
                 del view["statuses"]
             else:
                 view["statuses"] = _odd(statuses, self.kind)
+        if self.kind == "no instance view":
+            for machine in _machines(odd):
+                machine.get("properties", {}).pop("instanceView", None)
         return odd if views else None
+
+
+def _machines(body: Json) -> list[Any]:
+    """Give every machine in the answer to a GET or a list."""
+    return body["value"] if isinstance(body.get("value"), list) else [body]
 
 
 def _instance_views(body: Json) -> list[Json]:
     """Give every instance view in the answer to a GET or a list."""
     if "statuses" in body:
         return [body]
-    machines: list[Any] = body["value"] if isinstance(body.get("value"), list) else [body]
-    views = [(machine.get("properties") or {}).get("instanceView") for machine in machines]
+    views = [(machine.get("properties") or {}).get("instanceView") for machine in _machines(body)]
     return [view for view in views if view and "statuses" in view]
 
 

@@ -37,6 +37,7 @@ Provisioning: TypeAlias = Literal[
     "updating",
     "deleting",
     "succeeded",
+    "succeeded/osProvisioningInProgress",
     "failed",
     "canceled",
 ]
@@ -117,6 +118,7 @@ PROVISIONING_STATE: Final[dict[Provisioning, str]] = {
     "updating": "Updating",
     "deleting": "Deleting",
     "succeeded": "Succeeded",
+    "succeeded/osProvisioningInProgress": "Succeeded",
     "failed": "Failed",
     "canceled": "Canceled",
 }
@@ -539,6 +541,12 @@ _WIRE: Final = Edition(
         "updating": Status("ProvisioningState/updating", "Info", "Updating"),
         "deleting": Status("ProvisioningState/deleting", "Info", "Deleting"),
         "succeeded": Status("ProvisioningState/succeeded", "Info", "Provisioning succeeded", True),
+        "succeeded/osProvisioningInProgress": Status(  # [rec, n=59]
+            "ProvisioningState/succeeded/osProvisioningInProgress",
+            "Info",
+            "OS provisioning in progress",
+            True,
+        ),
         "failed": Status("ProvisioningState/failed", "Error", "Provisioning failed", True),
         # Assumed: no recording shows a canceled VM; after the form of the others.
         "canceled": Status("ProvisioningState/canceled", "Info", "Provisioning canceled", True),
@@ -598,6 +606,13 @@ POWER_STATUS: Final[dict[PowerState, Status]] = {
 AGENT_READY_AFTER_S: Final = 7.0
 # What it reports until then, if it had reported nothing before [rec].
 AGENT_COMING_UP: Final[AgentReport] = "not populated"
+# What a VM shows whose create is over before its system is set up [rec, n=59 since mid-2020]. That
+# the agent's first report ends it is assumed.
+SETTING_UP: Final[Provisioning] = "succeeded/osProvisioningInProgress"
+# An extension that failed is tried again when the VM starts or is moved, and that waits for it
+# [seen Azure/azure-xplat-cli#3389, Azure/azure-cli#14841]. That it takes as long as any other, and
+# fails again, is assumed.
+TRIES_EXTENSIONS_AGAIN: Final[tuple[Operation, ...]] = ("start", "redeploy")
 
 # With an agent that reports this no extension is installed or taken away; the operation waits so
 # long for it, from its start, and then has failed [rec test_vm_create_with_default_trusted_launch].

@@ -63,6 +63,7 @@ class Fate:
     evicted_after_s: float | None = None  # it was accepted, or ended
     eviction_policy: str | None = None  # if not the machine's own
     lists_lag_s: float = 0.0  # lists learn of it so much later
+    guest_ready_after_s: float | None = None  # the create succeeded; its system is not set up yet
 
 
 @dataclass(slots=True, eq=False)

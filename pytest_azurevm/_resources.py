@@ -375,7 +375,7 @@ def extension_view(vm: VirtualMachine, extension: Json) -> Json:
     if properties["provisioningState"] == "Failed" and error is not None:
         # The script's own exit code, where its message tells one; else 0 [doc EXTTS].
         exit_code = re.search(r"exit (?:code|status)\W*(\d+)", error[1])
-        return {
+        view = {
             "name": extension["name"],
             "type": f"{properties['publisher']}.{properties['type']}",
             "typeHandlerVersion": properties["typeHandlerVersion"],
@@ -388,6 +388,9 @@ def extension_view(vm: VirtualMachine, extension: Json) -> Json:
                 }
             ],
         }
+        if properties["type"] == "CustomScriptExtension" and exit_code:  # Windows' own [doc EXTTS]
+            view["substatuses"] = [_component("StdOut", ""), _component("StdErr", error[1])]
+        return view
     if properties["provisioningState"] != "Succeeded":
         return {"name": extension["name"]}  # one that is being installed shows its name alone [rec]
     return {
@@ -402,6 +405,16 @@ def extension_view(vm: VirtualMachine, extension: Json) -> Json:
                 "message": "Enable succeeded.",
             }
         ],
+    }
+
+
+def _component(name: str, message: str) -> Json:
+    """Give what a script wrote to one of its streams; its code is succeeded all the same."""
+    return {
+        "code": f"ComponentStatus/{name}/succeeded",
+        "level": "Info",
+        "displayStatus": "Provisioning succeeded",
+        "message": message,
     }
 
 

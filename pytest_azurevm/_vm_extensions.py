@@ -79,6 +79,15 @@ def without(model: Json, name: str) -> Json:
     return {**rest, "resources": others} if others else rest
 
 
+def failed(model: Json) -> list[Json]:
+    """Give the VM's extensions whose installation failed."""
+    return [
+        extension
+        for extension in model.get("resources", ())
+        if extension["properties"]["provisioningState"] == "Failed"
+    ]
+
+
 def _asked(body: Json) -> Json:
     return {
         member: value

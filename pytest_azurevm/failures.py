@@ -16,6 +16,7 @@ from __future__ import annotations
 from pytest_azurevm._failure import PHASES, Failure, Phase
 from pytest_azurevm._failures_accepted import (
     AllocationFailed,
+    GuestNotReady,
     InternalExecutionError,
     InternalOperationError,
     NetworkingInternalOperationError,
@@ -80,6 +81,7 @@ __all__ = [
     "Failure",
     "GarbledBody",
     "GhostAfterDelete",
+    "GuestNotReady",
     "InternalExecutionError",
     "InternalOperationError",
     "LateInList",
