@@ -963,3 +963,24 @@ def test_a_failed_operation_is_told_by_its_document(fake):
 
     assert document["error"]["code"] == "AllocationFailed"
     assert fake.vm("new-1").provisioning_state == "Failed"
+
+
+@pytest.mark.parametrize("failure", [failures.OSProvisioningTimedOut(), failures.SpotEvicted()])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"location": "westeurope", "properties": "x"},
+        {"location": "westeurope", "properties": {"storageProfile": "x", "osProfile": {}}},
+        {"location": "westeurope", "properties": {"storageProfile": {"osDisk": "x"}}},
+        {"location": 7, "properties": None, "resources": ["x"]},
+        ["x"],
+    ],
+)
+def test_a_body_that_cannot_be_is_azures_to_refuse(fake, failure, body):
+    """Whatever a body is, a rule looks at it without harm, and Azure refuses it."""
+    rule = fake.inject(failure, on="create", size="*", location="*")
+    answer = refusal(lambda: begin_put(fake, "new-1", body))
+
+    assert answer[0] == 400
+    assert rule.hits == 0
+    rule.remove()
