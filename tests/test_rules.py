@@ -11,7 +11,17 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 
 from pytest_azurevm import FakeCompute, failures
 from pytest_azurevm._rules import InjectionNeverStruck
-from tests.builders import GROUP, begin, begin_patch, begin_put, changed, linux_vm, polled, refusal
+from tests.builders import (
+    GROUP,
+    begin,
+    begin_patch,
+    begin_put,
+    changed,
+    linux_vm,
+    polled,
+    refusal,
+    sent,
+)
 
 BROKEN = failures.ArmError("Broken", "It is broken.")
 OTHER = failures.ArmError("Other", "It is another.")
@@ -513,7 +523,7 @@ def with_no_retries(fake, operation):
     begun = {"create": "create_or_update"}.get(operation, operation)
     if operation in ("create", "update"):
         body = linux_vm() if operation == "create" else {"tags": {"a": "b"}}
-        facts = (*facts, body)
+        facts = (*facts, sent(body))
     return getattr(vms, f"begin_{begun}")(*facts, retry_total=0)
 
 
