@@ -164,9 +164,15 @@ class Situation:
     @property
     def is_generalized(self) -> bool:
         """Whether the machine is made of a generalized image, whose system is yet to be set up."""
-        storage = (self.model.get("properties") or {}).get("storageProfile") or {}
-        attached = (storage.get("osDisk") or {}).get("createOption") == "Attach"
-        return not attached and "osProfile" in (self.model.get("properties") or {})
+        attached = _text(self.model, "properties", "storageProfile", "osDisk", "createOption")
+        properties = self.model.get("properties")
+        has_users = isinstance(properties, dict) and "osProfile" in properties
+        return attached != "Attach" and has_users
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether the machine runs on capacity that Azure may take back."""
+        return _text(self.model, "properties", "priority") in ("Spot", "Low")
 
 
 def location_of(body: Any) -> str:

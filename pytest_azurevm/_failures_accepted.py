@@ -593,7 +593,7 @@ class SpotEvicted(Failure):
 
     def fits(self, situation: Situation) -> bool:
         """Only Spot machines are evicted [rec]."""
-        return (situation.model.get("properties") or {}).get("priority") in ("Spot", "Low")
+        return situation.is_spot
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the machine be evicted."""

@@ -88,7 +88,8 @@ class FakeCompute:
         subscription_id: the default subscription, a UUID.
         concurrency: what becomes of two operations that meet on one machine where Azure's answer is
             not known: ``"assumed"``, as the lifecycle table assumes; ``"preempt"``, the newer one
-            wins; ``"refuse"``, it is refused with 409. Pairs that are known stay as they are.
+            wins; ``"refuse"``, it is refused with 409. Pairs that are known stay as they are, and
+            so does what a power state forbids.
         throttling: whether Azure's rate limits are enforced, in virtual time; they are always
             counted. It can be set later, too.
         strict: whether leaving the fake is an error while an injected failure has never struck.

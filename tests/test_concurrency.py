@@ -13,7 +13,7 @@ from azure.core.exceptions import HttpResponseError
 
 from pytest_azurevm import FakeCompute
 from pytest_azurevm._lifecycle import MEETINGS, meet
-from tests.builders import GROUP, begin, begin_patch, begin_put, linux_vm, polled, refusal
+from tests.builders import GROUP, begin, begin_patch, begin_put, linux_vm, polled, refusal, sent
 
 POLICIES = ("assumed", "preempt", "refuse")
 PREEMPTED = (
@@ -320,7 +320,7 @@ def put_by_tasks(fake, bodies):
 
     async def write(client, body):
         try:
-            return await client.virtual_machines.begin_update(GROUP, "web-1", body)
+            return await client.virtual_machines.begin_update(GROUP, "web-1", sent(body))
         except HttpResponseError as error:
             return error
 
@@ -375,7 +375,9 @@ def test_one_tasks_two_writes(fake):
 
     async def twice():
         async with fake.aio_client as client:
-            first = await client.virtual_machines.begin_update(GROUP, "web-1", {"tags": {"a": "1"}})
+            first = await client.virtual_machines.begin_update(
+                GROUP, "web-1", sent({"tags": {"a": "1"}})
+            )
             second = await client.virtual_machines.begin_update(
                 GROUP, "web-1", {"tags": {"b": "2"}}
             )

@@ -11,7 +11,17 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 
 from pytest_azurevm import FakeCompute, failures
 from pytest_azurevm._rules import InjectionNeverStruck
-from tests.builders import GROUP, begin, begin_patch, begin_put, changed, linux_vm, polled, refusal
+from tests.builders import (
+    GROUP,
+    begin,
+    begin_patch,
+    begin_put,
+    changed,
+    linux_vm,
+    polled,
+    refusal,
+    sent,
+)
 
 BROKEN = failures.ArmError("Broken", "It is broken.")
 OTHER = failures.ArmError("Other", "It is another.")
@@ -513,7 +523,7 @@ def with_no_retries(fake, operation):
     begun = {"create": "create_or_update"}.get(operation, operation)
     if operation in ("create", "update"):
         body = linux_vm() if operation == "create" else {"tags": {"a": "b"}}
-        facts = (*facts, body)
+        facts = (*facts, sent(body))
     return getattr(vms, f"begin_{begun}")(*facts, retry_total=0)
 
 
@@ -963,3 +973,24 @@ def test_a_failed_operation_is_told_by_its_document(fake):
 
     assert document["error"]["code"] == "AllocationFailed"
     assert fake.vm("new-1").provisioning_state == "Failed"
+
+
+@pytest.mark.parametrize("failure", [failures.OSProvisioningTimedOut(), failures.SpotEvicted()])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"location": "westeurope", "properties": "x"},
+        {"location": "westeurope", "properties": {"storageProfile": "x", "osProfile": {}}},
+        {"location": "westeurope", "properties": {"storageProfile": {"osDisk": "x"}}},
+        {"location": 7, "properties": None, "resources": ["x"]},
+        ["x"],
+    ],
+)
+def test_a_body_that_cannot_be_is_azures_to_refuse(fake, failure, body):
+    """Whatever a body is, a rule looks at it without harm, and Azure refuses it."""
+    rule = fake.inject(failure, on="create", size="*", location="*")
+    answer = refusal(lambda: begin_put(fake, "new-1", body))
+
+    assert answer[0] == 400
+    assert rule.hits == 0
+    rule.remove()

@@ -14,7 +14,7 @@ from pytest_azurevm import FakeCompute, failures
 from pytest_azurevm import _throttling as throttling
 from pytest_azurevm._throttling import Buckets
 from pytest_azurevm._transport import FakeCredential
-from tests.builders import GROUP, begin, begin_patch, begin_put, linux_vm
+from tests.builders import GROUP, begin, begin_patch, begin_put, linux_vm, sent
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
@@ -227,7 +227,14 @@ def limited():
 
 def write(fake, name="web-1", **options):
     """Begin to write the tags of a machine."""
-    return fake.client.virtual_machines.begin_update(GROUP, name, {"tags": {"a": "b"}}, **options)
+    return fake.client.virtual_machines.begin_update(
+        GROUP, name, sent({"tags": {"a": "b"}}), **options
+    )
+
+
+def details(caught):
+    """Give the errors within the error that was raised, by either kind of response."""
+    return json.loads(caught.value.response.text())["error"]["details"]
 
 
 def drain(fake, times=12, name="web-1"):
@@ -256,7 +263,7 @@ def test_twelve_writes_pass_and_the_thirteenth_is_refused(limited):
     assert answer.headers["x-ms-ratelimit-remaining-resource"] == (
         "Microsoft.Compute/UpdateVMResource;0"
     )
-    [detail] = answer.json()["error"]["details"]
+    [detail] = details(caught)
     assert (detail["code"], detail["target"]) == ("TooManyRequests", "UpdateVMResource")
     assert json.loads(detail["message"]) == {
         "operationGroup": "UpdateVMResource",
@@ -323,7 +330,7 @@ def test_lists_have_the_subscriptions_bucket(limited):
 
     assert caught.value.status_code == 429
     assert caught.value.response.headers["Retry-After"] == "1"
-    [detail] = caught.value.response.json()["error"]["details"]
+    [detail] = details(caught)
     assert detail["target"] == "HighCostGetSubscriptionMaximum"
     assert json.loads(detail["message"])["allowedRequestCount"] == 900
     assert vms.get(GROUP, "web-1").name == "web-1"
@@ -359,7 +366,7 @@ def test_polls_are_refused_too(limited):
 def test_creates_and_deallocates_have_their_own_policies(limited, operation):
     """What is counted as a delete, and what is a PUT, are refused under those names."""
     codes = {"deallocate": "DeleteVMResource", "create": "PutVMResource"}
-    body = json.loads(json.dumps(limited.vm("web-1").model))
+    body = sent({"location": "westeurope"})
     vms = limited.client.virtual_machines
     begun = {
         "deallocate": lambda: vms.begin_deallocate(GROUP, "web-1", retry_total=0),
@@ -370,7 +377,7 @@ def test_creates_and_deallocates_have_their_own_policies(limited, operation):
     with pytest.raises(HttpResponseError) as caught:
         begun()
 
-    assert caught.value.response.json()["error"]["details"][0]["target"] == codes[operation]
+    assert details(caught)[0]["target"] == codes[operation]
 
 
 def test_limits_are_off_by_default(fake):
@@ -420,7 +427,7 @@ def test_limits_are_on_or_off(fake, value):
 
 @pytest.mark.parametrize("request_of", [begin_put, begin_patch])
 def test_an_injected_429_names_the_policy_of_the_request(fake, request_of):
-    """A PATCH that is injected to be throttled names the bucket that counts it, and so does a PUT."""
+    """A PATCH that is injected to be throttled names the bucket that counts it, as a PUT does."""
     fake.add_vm("web-1", resource_group=GROUP)
     fake.inject(failures.Throttled(retry_after=3), on="update", times=4)
     with pytest.raises(HttpResponseError) as caught:
@@ -428,7 +435,7 @@ def test_an_injected_429_names_the_policy_of_the_request(fake, request_of):
     policy = {begin_put: "PutVM", begin_patch: "UpdateVM"}[request_of]
     answer = caught.value.response
 
-    assert answer.json()["error"]["details"][0]["target"] == f"{policy}SubscriptionMaximum"
+    assert details(caught)[0]["target"] == f"{policy}SubscriptionMaximum"
     assert answer.headers["x-ms-ratelimit-remaining-resource"] == (
         f"Microsoft.Compute/{policy}SubscriptionMaximum;0"
     )
