@@ -20,7 +20,7 @@ from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import checked_version
 from pytest_azurevm._calls import Calls
-from pytest_azurevm._compute import ACTIONS, Compute
+from pytest_azurevm._compute import Compute
 from pytest_azurevm._door import Door
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._http import (
@@ -39,6 +39,7 @@ from pytest_azurevm._http import (
 )
 from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._lro import accepted, polled
+from pytest_azurevm._operations import ACTIONS
 from pytest_azurevm._query import (
     action_on,
     expanded,

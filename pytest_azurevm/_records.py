@@ -1,6 +1,6 @@
 """What the engine remembers: a virtual machine in its three layers, and its operations.
 
-Plain records without behaviour; ``_compute`` alone writes them.
+Plain records without behaviour; ``_machines`` and ``_operations`` alone write them.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_azurevm import Calls, FakeCompute
 from pytest_azurevm._api_versions import API_VERSIONS
 from pytest_azurevm._calls import OPERATIONS
-from pytest_azurevm._compute import ACTIONS
 from pytest_azurevm._http import Request, Response
+from pytest_azurevm._operations import ACTIONS
 from tests.builders import linux_vm
 
 HOST = "https://management.azure.com"

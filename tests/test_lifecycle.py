@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from pytest_azurevm import _lifecycle as table
-from pytest_azurevm._compute import ACTIONS
+from pytest_azurevm._operations import ACTIONS
 from pytest_azurevm._records import Fate
 from tests.builders import GROUP, begin, begin_put, codes, linux_vm, polled, refusal
 

@@ -767,7 +767,7 @@ BAD_FAILURES = (
     (failures.SubscriptionRequestsThrottled, {"retry_after": -1}, ValueError, "SubscriptionRequestsThrottled(retry_after=...) must be zero or more, and finite, not -1"),
     (failures.ServerError, {"status": 404},                      ValueError, "ServerError takes one of 500, 502, 503, 504, not 404; failures.ArmError takes any"),
     (failures.GarbledBody, {"kind": "odd"},                      ValueError, "kind 'odd' is not one of truncated, empty, html"),
-    (failures.MissingStatuses, {"kind": "odd"},                  ValueError, "kind 'odd' is not one of none, null, no power state, unknown power state, empty code, os state first, hibernation state last"),
+    (failures.MissingStatuses, {"kind": "odd"},                  ValueError, "kind 'odd' is not one of none, null, no instance view, no power state, unknown power state, empty code, os state first, hibernation state last"),
     (failures.ArmError, {"phase": "later"},                      ValueError, "phase 'later' is not one of refused, failed, recovering, preempted"),
     (failures.ArmError, {"phase": "slow"},                       ValueError, "ArmError takes phase refused, failed, recovering, preempted: for 'slow' there are failures of their own, such as Stuck, ServerError, MissingStatuses and Slow"),
     (failures.ArmError, {"status": 200},                         ValueError, "status must be that of an error, 400 to 599, not 200"),
