@@ -411,6 +411,26 @@ def test_6_guest_not_ready_and_what_comes_next(fake, operation):
     assert agent(fake) == "Ready"
 
 
+def test_6_guest_not_ready_and_an_extension(fake):
+    """6, create-succeeded-but-guest-not-ready: an extension waits for the agent."""
+    fake.inject(failures.GuestNotReady(ready_after=90))
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(80)
+    fake.client.virtual_machine_extensions.begin_create_or_update(
+        GROUP, "web-1", "hello", sent({"location": "westeurope", **EXTENSION})
+    )
+    seen_at = []
+    for seconds in (90, 47.999, 0.001):
+        fake.clock.advance(seconds)
+        seen_at.append((codes(fake, "web-1")[0], agent(fake)))
+
+    assert seen_at == [
+        ("ProvisioningState/updating", "Ready"),
+        ("ProvisioningState/updating", "Ready"),
+        ("ProvisioningState/succeeded", "Ready"),
+    ]
+
+
 @pytest.mark.parametrize("change", ["specialized", "extensions"])
 def test_6_guest_not_ready_never_befalls(fake, change):
     """6, create-succeeded-but-guest-not-ready: only a system that has to be set up can be late."""

@@ -312,11 +312,14 @@ def test_11_extension_failed_reaction(fake):
 @pytest.mark.parametrize("power_state", ["stopped", "deallocated"])
 def test_12_extension_on_stopped_vm(fake, power_state, ask):
     """12, extension-on-stopped-vm: refused at once, and nothing changes."""
-    vm = vm_in(fake, power_state, parameters={"resources": [EXTENSION]})
-    before = (vm.extensions, vm.history)
+    vm = vm_in(fake)
+    put(fake).result()
+    begin(fake, "power_off" if power_state == "stopped" else "deallocate", "web-1").result()
+    before = (vm.power_state, vm.extensions, vm.history, now(fake))
 
     assert refusal(lambda: ask(fake)) == (409, NOT_ALLOWED, NOT_RUNNING, None)
-    assert (vm.extensions, vm.history, now(fake)) == (*before, 0)
+    assert (vm.power_state, vm.extensions, vm.history, now(fake)) == before
+    assert before[0] == power_state
 
 
 def test_12_extension_on_stopped_vm_reaction(fake):
