@@ -10,6 +10,7 @@ operation's fate; of what is answered it may change what is shown. The classes t
 from __future__ import annotations
 
 import datetime as _dt
+import re
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from fnmatch import fnmatchcase
@@ -122,6 +123,7 @@ class Situation:
             "location": self.location,
             "size": self.size,
             "scope": self.scope,
+            "cores": (re.search(r"\d+", self.size) or ["2"])[0],
             "action": action_of(self.operation),
             "route": self.route,
             "verb": "delete" if self.operation.endswith("delete") else "write",
@@ -261,9 +263,9 @@ class Failure:
         """Whether no later rule has a say once this one struck."""
         return self.phase not in ("slow", "shown")
 
-    def fits(self, situation: Situation) -> bool:
-        """Whether it can happen to this request, of an operation that it fits."""
-        return True
+    def misfit(self, situation: Situation) -> str:
+        """Say why it cannot happen to this machine; ``""``: it can."""
+        return ""
 
     # A failure does one of these.
 

@@ -22,6 +22,7 @@ from pytest_azurevm._records import Fate, Held
 _ALLOCATES: Final = ("create", "update", "start", "redeploy")
 _OF_EXTENSIONS: Final = ("create", "extension_create", "extension_update")
 _PREEMPTABLE: Final = tuple(operation for operation in CHANGING if operation != "delete")
+_NOTHING_TO_SET_UP: Final = "it is not made of a generalized image, so there is no system to set up"
 _GUIDANCE: Final = "Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance"
 _TOO_RESTRICTIVE: Final = (
     "Allocation failed. VM(s) with the following constraints cannot be allocated, because the condition is too restrictive. "
@@ -65,6 +66,8 @@ class AcceptedThenFails(Failure):
 
 class AllocationFailed(AcceptedThenFails):
     """The region has no capacity for the size. The machine stays, Failed, with its NIC and disks.
+
+    Once it is deleted, its NIC is kept for it for 180 s: another machine on that NIC is refused.
 
     Source: seen Azure/community-edition#3963 (text); cloudfoundry/bosh-azure-cpi-release#443 (about
     40 s until it fails); hail-is/hail#11393 (instance view). After a start the machine is
@@ -133,9 +136,9 @@ class _OSProvisioningFails(AcceptedThenFails):
     usually = "create"
     held_in = "creating/osProvisioningInProgress"
 
-    def fits(self, situation: Situation) -> bool:
+    def misfit(self, situation: Situation) -> str:
         """A specialized image, or a disk that is attached, has nothing to set up [doc]."""
-        return situation.is_generalized
+        return "" if situation.is_generalized else _NOTHING_TO_SET_UP
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -145,7 +148,8 @@ class OSProvisioningTimedOut(_OSProvisioningFails):
     Args:
         recovers_after: virtual seconds after it failed at which the machine is found Succeeded by
             itself; by default only a later operation that succeeds, such as a restart, does that.
-        terminal: whether Azure gives the machine up: then only deleting it helps, and it says so.
+        terminal: whether Azure gives the machine up: then only deleting it helps. Its code is the
+            same; only its message says so ("non-recoverable").
         fails_after: virtual seconds until it fails.
 
     Raises:
@@ -260,9 +264,9 @@ class _ExtensionFails(AcceptedThenFails):
     operations = _OF_EXTENSIONS
     usually = "extension_create"
 
-    def fits(self, situation: Situation) -> bool:
+    def misfit(self, situation: Situation) -> str:
         """A create that brings no extension has none that could fail."""
-        return bool(situation.extension)
+        return "" if situation.extension else "it brings no extension that could fail"
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the first extension that is asked for fail."""
@@ -441,6 +445,9 @@ class RetryableError(AcceptedThenFails):
 class OperationPreempted(Failure):
     """A newer operation, of somebody else's, pushes this one aside: it ends Canceled.
 
+    That newer one is nobody's here, and leaves nothing in the model. To meet a real one, let a
+    second thread or task write the same machine.
+
     Args:
         preempted_after: virtual seconds until it is pushed aside; by default as long as it takes anyway.
         keeps_change: whether what an update wrote stays in the model. Azure may or may not keep it.
@@ -541,9 +548,11 @@ class GuestNotReady(Failure):
 
     ready_after: float = 90.0
 
-    def fits(self, situation: Situation) -> bool:
+    def misfit(self, situation: Situation) -> str:
         """Only a generalized image has a system to set up [doc]; extensions wait for it."""
-        return situation.is_generalized and not situation.extension
+        if situation.extension:
+            return "it brings extensions, which wait for its guest"
+        return "" if situation.is_generalized else _NOTHING_TO_SET_UP
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the operation be over before its system is set up."""
@@ -591,9 +600,9 @@ class SpotEvicted(Failure):
                 f"policy {self.policy!r} is not one of {', '.join(_EVICTION_POLICIES)}"
             )
 
-    def fits(self, situation: Situation) -> bool:
+    def misfit(self, situation: Situation) -> str:
         """Only Spot machines are evicted [rec]."""
-        return situation.is_spot
+        return "" if situation.is_spot else "it is no Spot VM, and only those are evicted"
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the machine be evicted."""

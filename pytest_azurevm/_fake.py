@@ -536,6 +536,9 @@ class FakeCompute:
         ]
         if len(vms) > _SHOWN:
             lines.append(f"... and {len(vms) - _SHOWN} more virtual machines")
+        if self._rules:
+            lines.append("injected:")
+            lines += [f"  {rule.told()}" for rule in self._rules.in_force()]
         last = self.calls[-_SHOWN:]
         lines.append(f"last {len(last)} of {len(self.calls)} calls:" if last else "no calls")
         lines += [f"  {call}" for call in last]

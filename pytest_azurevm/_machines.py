@@ -175,7 +175,7 @@ class Machines:
     def _remove(self, vm: VirtualMachine, cause: str, *, ghost_us: int = 0) -> None:
         self._forget_guest(vm)
         self._forget_host(vm)
-        self._show(vm, "deleting", None, cause)
+        self._show(vm, vm.provisioning, None, cause)
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
         self._deleted.append(vm)

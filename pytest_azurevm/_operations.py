@@ -244,7 +244,7 @@ class Operations(Machines):
         short_of = self._cut_short(record)
         power = short_of if fate.power == table.SAME else fate.power
         if record.operation == "create":
-            vm.create_failed = True
+            vm.create_failed = fate.ends == "Failed"
             self._make_disks(vm)  # a machine that is not to be keeps its disks, and its NIC [seen]
         if fate.terminal:
             vm.beyond_repair = error
@@ -310,6 +310,7 @@ class Operations(Machines):
         if record.operation == "eviction":
             self._evicted(vm, row)
             return
+        vm.create_failed = False
         if not row.shows and self.edition.provisioning[vm.provisioning].timed:
             return  # there was nothing to do, not even what a preempted operation had left
         if row.fixes_power:

@@ -106,8 +106,12 @@ class Injection(AbstractContextManager["Injection"]):
             raise InjectionNeverStruck(self.account())
 
     def __repr__(self) -> str:
+        return f"<Injection {self.told()}>"
+
+    def told(self) -> str:
+        """Say what it lets happen, to what, and how often it has."""
         left = "" if self.times is None else f" of {self.times}"
-        return f"<Injection {self.failure!r} on {self.condition()}: {self.hits}{left} hits>"
+        return f"{self.failure!r} on {self.condition()}: {self.hits}{left} hits"
 
     def condition(self) -> str:
         """Say what it waits for."""
@@ -139,10 +143,11 @@ class Injection(AbstractContextManager["Injection"]):
         ]
         if situation.operation not in self.operations:
             differs.insert(0, f"the operation is not {self.on!r}")
-        elif not differs and not self.failure.fits(situation):
-            differs.append(f"{type(self.failure).__name__} cannot happen to it")
+        elif not differs and (misfit := self.failure.misfit(situation)):
+            differs.append(misfit)
         if differs:
-            self._note_near_miss(situation, differs)
+            if situation.operation != "poll" or "poll" in self.operations:
+                self._note_near_miss(situation, differs)
             return False
         self._met += 1
         if self._met <= self.after or self.remaining == 0:
@@ -267,6 +272,10 @@ class Rules:
             if injection.is_met_by(situation) and struck.add(injection, situation):
                 break
         return struck
+
+    def in_force(self) -> tuple[Injection, ...]:
+        """Give every rule in force, in the order in which they were declared."""
+        return tuple(self._rules)
 
     def never_struck(self) -> tuple[Injection, ...]:
         """Give the rules that have never struck."""

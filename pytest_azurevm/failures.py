@@ -8,6 +8,26 @@ where Azure's form of it is known from (``source``). Take one and inject it::
 
     fake_compute.inject(failures.AllocationFailed(), on="start", times=2)
 
+By phase:
+
+*refused*, at once, with an HTTP error, and nothing is changed: SkuNotAvailable, QuotaExceeded,
+    Conflict, ConflictingConcurrentWriteNotAllowed, AttachDiskWhileBeingDetached,
+    NicReservedForAnotherVm, TooManyVMRedeploymentRequests, Throttled,
+    SubscriptionRequestsThrottled, AuthorizationFailed, LinkedAuthorizationFailed, ScopeLocked,
+    RequestDisallowedByPolicy, MissingSubscriptionRegistration, SubscriptionNotFound,
+    ExpiredAuthenticationToken, and ArmError for any other.
+*failed*: accepted; the operation ends Failed, in an answer of HTTP 200, and so does the machine:
+    AllocationFailed, ZonalAllocationFailed, OverconstrainedAllocationRequest,
+    OverconstrainedZonalAllocationRequest, OSProvisioningTimedOut (with ``recovers_after``
+    recovering), OSProvisioningClientError, OSProvisioningInternalError, VMStartTimedOut,
+    VMExtensionProvisioningError, VMExtensionProvisioningTimeout,
+    VMExtensionHandlerNonTransientError, VMAgentStatusCommunicationError, VMRedeploymentTimedOut,
+    VMRedeploymentFailed, InternalOperationError, InternalExecutionError,
+    NetworkingInternalOperationError, RetryableError.
+*never ending*: Stuck. *preempted*, the operation ends Canceled: OperationPreempted, SpotEvicted.
+*lost* on the way, the work done or not: ConnectionReset, ReadTimeout, ServerError, GarbledBody.
+*shown* late, or odd: GhostAfterDelete, LateInList, MissingStatuses, GuestNotReady. *slow*: Slow.
+
 Importing this module imports no azure package.
 """
 

@@ -69,7 +69,7 @@ def test_an_eviction_that_deletes(fake):
     assert "x-ms-failure-cause" not in fake.calls[-1].answered.decode()
     assert (list(client.list(GROUP)), list(client.list_all()), fake.vms) == ([], [], ())
     assert repr(vm) == "<FakeVM web-1: deleted>"
-    assert vm.history[-1][1:] == (None, "Deleting", "eviction: gone")
+    assert vm.history[-1][1:] == (None, "Succeeded", "eviction: gone")
 
 
 def test_the_sdk_takes_both_for_the_same(fake):

@@ -180,6 +180,16 @@ def test_the_catalogue_names_every_failure():
     assert len({(row.failure, row.on) for row in CATALOGUE}) == len(CATALOGUE)
 
 
+def test_the_overview_names_every_failure_under_its_phase():
+    """The module's own overview has each failure where its class says."""
+    overview = re.split(r"\*([a-z ]+)\*", failures.__doc__)[1:]
+    named = {name: phase for phase, text in zip(overview[::2], overview[1::2], strict=True)
+             for name in re.findall(r"\b[A-Z]\w+", text)}  # fmt: skip
+
+    for name in {row.failure.partition("(")[0] for row in CATALOGUE}:
+        assert named[name] == getattr(failures, name).phase
+
+
 @pytest.mark.parametrize("row", [row for row in CATALOGUE if row.phase == "refused"],
                          ids=lambda row: f"{row.failure} on {row.on}")  # fmt: skip
 def test_what_is_refused_changes_nothing(row):

@@ -862,7 +862,9 @@ def test_the_end_names_a_call_to_which_it_cannot_happen(strict):
     strict.inject(failures.SpotEvicted())
     begin_put(strict, "new-1", linux_vm())
 
-    assert "  00:00:00 create new-1: SpotEvicted cannot happen to it\n" in end_of(strict)
+    assert "  00:00:00 create new-1: it is no Spot VM, and only those are evicted\n" in end_of(
+        strict
+    )
 
 
 @pytest.mark.parametrize(
