@@ -4,7 +4,7 @@ All tasks of a loop share one thread, so time may move for them once the whole l
 to do. Then the loop's thread itself comes to rest on the clock, until the first of its tasks or
 timers is due; whatever else is due before (events, polling threads) happens on the way.
 
-asyncio's own loops are adopted as a whole when something in them first sleeps or sets a timer: from
+asyncio's own loops are adopted as a whole when they first ask for the time, or set a timer: from
 then on ``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
 ``call_later``. In a loop of another make, only the SDK's own sleeps are virtual.
 """
@@ -83,7 +83,7 @@ class Loops:
     def __init__(self, clock: Timekeeper) -> None:
         self._clock = clock
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
-        self._makers: dict[str, Callable[..., Any]] = {}
+        self._originals: dict[str, Callable[..., Any]] = {}
 
     # --- the SDK's own sleeps ------------------------------------------------------------------
 
@@ -134,10 +134,13 @@ class Loops:
     # --- timers of asyncio's own loops ---------------------------------------------------------
 
     def install(self) -> None:
-        """Adopt every loop of asyncio's make that sets a timer from now on."""
+        """Adopt every loop of asyncio's make that asks for the time or sets a timer from now on."""
+        for name in (*_TIMER_MAKERS, "time"):
+            self._originals[name] = getattr(BaseEventLoop, name)
         for name in _TIMER_MAKERS:
-            original = self._makers[name] = getattr(BaseEventLoop, name)
-            setattr(BaseEventLoop, name, self._adopting(original))
+            setattr(BaseEventLoop, name, self._adopting(self._originals[name]))
+        # asyncio.timeout reads the time before it sets its timer.
+        setattr(BaseEventLoop, "time", lambda loop: self._adopt(loop).loop.time())  # noqa: B010
 
     def _adopting(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
@@ -153,7 +156,8 @@ class Loops:
         with self._clock.lock:
             state = self._state(loop)
             if state.adopted is None:
-                base_s, base_us = state.adopted = (loop.time(), self._clock.now_us)
+                real_s: float = self._originals["time"](loop)
+                base_s, base_us = state.adopted = (real_s, self._clock.now_us)
                 clock = self._clock
                 loop.time = lambda: base_s + (clock.now_us - base_us) / SECOND_US  # type: ignore[method-assign]
                 loop._clock_resolution = _RESOLUTION_S  # type: ignore[attr-defined]  # noqa: SLF001
@@ -161,9 +165,9 @@ class Loops:
 
     def close(self) -> None:
         """Give the loops their own time back, and end what still sleeps in them."""
-        for name, original in self._makers.items():
+        for name, original in self._originals.items():
             setattr(BaseEventLoop, name, original)
-        self._makers.clear()
+        self._originals.clear()
         for loop, state in self._loops.items():
             if state.adopted is not None:
                 del loop.time

@@ -297,6 +297,19 @@ def test_deadlines_of_asyncio_are_virtual(fake):
     assert asyncio.run(life()) == 600
 
 
+@pytest.mark.skipif(not hasattr(asyncio, "timeout"), reason="asyncio.timeout came with Python 3.11")
+def test_a_timeout_is_exact_though_it_is_the_first_that_a_loop_hears_of_time(fake):
+    """asyncio.timeout, which reads the loop's time before it sets a timer, ends at its instant."""
+
+    async def life() -> float:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(600):
+                await asyncio.Event().wait()
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 600
+
+
 def test_a_deadline_that_is_met_does_nothing(fake):
     """A wait_for whose operation ends in time returns then, not at the deadline."""
     fake.add_vm("web-1")

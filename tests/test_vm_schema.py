@@ -38,6 +38,8 @@ def sdk_members(model: Any, path: str = "", above: tuple[Any, ...] = ()) -> Iter
 
 def sdk_kinds(hint: Any, path: str, writable: bool, above: tuple[Any, ...]) -> Iterator[Any]:
     """Give the same of one annotation."""
+    if isinstance(hint, str):  # Python 3.10 leaves names within list[...] as they are written
+        hint = getattr(models, hint.rpartition(".")[2])
     choices = [choice for choice in get_args(hint) if choice is not type(None)]
     if get_origin(hint) is Union:
         enums = [choice for choice in choices if choice is not str]
