@@ -379,6 +379,27 @@ def test_an_executor_in_a_loop_is_waited_for(fake):
     assert asyncio.run(life()) == (30, 10)
 
 
+@pytest.mark.parametrize("_run", range(20))
+def test_what_an_executor_has_done_its_loop_finds_at_that_instant(fake, _run):
+    """A loop goes on when its thread has ended, before others' waits move time on."""
+    found = []
+
+    def work(span: float) -> float:
+        time.sleep(span)
+        return seconds(fake)
+
+    async def one(span: float) -> None:
+        ended = await asyncio.to_thread(work, span)
+        found.append((span, ended, seconds(fake)))
+
+    async def life() -> None:
+        await asyncio.gather(*(one(span) for span in range(1, 7)))
+
+    asyncio.run(life())
+
+    assert found == [(span, span, span) for span in range(1, 7)]
+
+
 def test_without_autojump_a_task_that_waits_is_told():
     """An awaited poller that nobody moves time for raises ClockStalled, and does not hang."""
     with FakeCompute(autojump=False) as fake:
@@ -391,6 +412,46 @@ def test_without_autojump_a_task_that_waits_is_told():
                     await poller.result()
 
         asyncio.run(life())
+
+
+async def _sleeps() -> None:
+    await asyncio.gather(asyncio.sleep(5), asyncio.sleep(7))
+
+
+async def _has_a_deadline() -> None:
+    await asyncio.wait_for(asyncio.Event().wait(), 5)
+
+
+async def _sets_a_timer() -> None:
+    rung = asyncio.Event()
+    asyncio.get_running_loop().call_later(5, rung.set)
+    await rung.wait()
+
+
+@pytest.mark.parametrize("life", [_sleeps, _has_a_deadline, _sets_a_timer])
+def test_without_autojump_a_loop_with_asyncios_own_timers_is_told(life):
+    """Whoever runs a loop whose sleeps, deadlines or timers nobody moves time for is told soon."""
+    with FakeCompute(autojump=False):
+        began = time.perf_counter()
+        with pytest.raises(
+            ClockStalled, match=rf"event loop waits until 2026-01-01T00:00:05.*{life.__name__}"
+        ):
+            asyncio.run(life())
+
+        assert time.perf_counter() - began < 1.5  # the promise is 1, of a machine that is idle
+
+
+def test_without_autojump_a_loop_goes_on_after_it_was_told():
+    """A task that catches what its sleep raises, and the loop itself, can go on."""
+    with FakeCompute(autojump=False) as fake:
+
+        async def life() -> str:
+            with pytest.raises(ClockStalled):
+                await asyncio.sleep(5)
+            fake.clock.advance(5)
+            return "went on"
+
+        assert asyncio.run(life()) == "went on"
 
 
 def test_without_autojump_a_thread_of_the_test_moves_a_loop():
