@@ -4,8 +4,8 @@ All tasks of a loop share one thread, so time may move for them once the whole l
 to do. Then the loop's thread itself comes to rest on the clock, until the first of its tasks or
 timers is due; whatever else is due before (events, polling threads) happens on the way.
 
-asyncio's own loops are adopted as a whole when something in them first sleeps or sets a timer: from
-then on ``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
+asyncio's own loops are adopted as a whole when they first run, or set a timer: from then on
+``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
 ``call_later``. In a loop of another make, only the SDK's own sleeps are virtual.
 """
 
@@ -149,10 +149,27 @@ class Loops:
     # --- timers of asyncio's own loops ---------------------------------------------------------
 
     def install(self) -> None:
-        """Adopt every loop of asyncio's make that sets a timer from now on."""
+        """Adopt every loop of asyncio's make that runs or sets a timer from now on.
+
+        Deadlines are reckoned from a loop's time before a timer is set for them: the loop whose
+        code takes the fake is adopted at once.
+        """
         for name in _TIMER_MAKERS:
             original = self._makers[name] = getattr(BaseEventLoop, name)
             setattr(BaseEventLoop, name, self._adopting(original))
+        run_forever = self._makers["run_forever"] = BaseEventLoop.run_forever
+        BaseEventLoop.run_forever = self._adopting_first(run_forever)  # type: ignore[method-assign]
+        running = asyncio._get_running_loop()  # noqa: SLF001
+        if isinstance(running, BaseEventLoop):
+            self._adopt(running)
+
+    def _adopting_first(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def run_forever(loop: BaseEventLoop) -> None:
+            self._adopt(loop)
+            original(loop)
+
+        return run_forever
 
     def _adopting(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)

@@ -321,6 +321,20 @@ def test_a_deadline_alone_ends_the_wait(fake):
     assert asyncio.run(life()) == 60
 
 
+def test_a_deadline_is_exact_however_long_ago_it_was_reckoned(fake):
+    """A timer for an instant of the loop's time rings then, whatever real time has gone by."""
+
+    async def life() -> float:
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        deadline = loop.time() + 60
+        threading.Event().wait(0.01)
+        loop.call_at(deadline, rung.set)
+        await rung.wait()
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 60
+
+
 def test_a_watcher_beside_a_waiting_task_sees_the_transition(fake):
     """A task that looks every five seconds beside one that waits sees the states go by."""
     fake.add_vm("web-1")
@@ -377,6 +391,37 @@ def test_an_executor_in_a_loop_is_waited_for(fake):
         return tuple(await asyncio.gather(loop.run_in_executor(None, work), own()))
 
     assert asyncio.run(life()) == (30, 10)
+
+
+def test_a_sleep_that_is_itself_what_a_thread_is_to_do_is_virtual(fake):
+    """time.sleep as such, handed to a pool, an executor or a thread, sleeps virtually."""
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(asyncio.to_thread(time.sleep, 60), loop.run_in_executor(None, nap, 90))
+        loop.call_soon(time.sleep, 10)
+        await asyncio.sleep(1)
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(time.sleep, 3_600).result()
+    thread = threading.Thread(target=nap, args=(400,))
+    thread.start()
+    thread.join()
+    asyncio.run(life())
+
+    assert seconds(fake) == 3_600 + 400 + 90 + 10  # the last of which keeps the whole loop
+
+
+def test_who_joins_a_thread_does_not_hold_time_up(fake):
+    """Time need not be watched for long before it moves for a thread that another one joins."""
+    began = time.perf_counter()
+    for _ in range(10):
+        thread = threading.Thread(target=nap, args=(1,))
+        thread.start()
+        thread.join()
+
+    assert seconds(fake) == 10
+    assert time.perf_counter() - began < 2  # or 3, where each is looked at until it seems blocked
 
 
 @pytest.mark.parametrize("_run", range(20))
