@@ -486,6 +486,31 @@ def test_without_autojump_a_loop_with_asyncios_own_timers_is_told(life):
         assert time.perf_counter() - began < 1.5  # the promise is 1, of a machine that is idle
 
 
+def busy(depth: int) -> int:
+    """Work that goes from place to place: who stays at one is taken for blocked."""
+    return 1 if depth < 2 else busy(depth - 1) + busy(depth - 2)
+
+
+def test_without_autojump_who_waits_is_patient_with_a_test_that_is_at_work():
+    """A wait is not given up while the test, slow as it may be, is on its way to move time."""
+    with FakeCompute(autojump=False) as fake:
+        slept = []
+
+        def work() -> None:
+            time.sleep(5)
+            slept.append(seconds(fake))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        until = time.perf_counter() + 1.5
+        while time.perf_counter() < until:
+            busy(15)
+        fake.clock.advance(5)
+        thread.join()
+
+        assert slept == [5]
+
+
 def test_without_autojump_a_loop_goes_on_after_it_was_told():
     """A task that catches what its sleep raises, and the loop itself, can go on."""
     with FakeCompute(autojump=False) as fake:
