@@ -1,8 +1,9 @@
 """Frozen time: freezegun's or time-machine's calendar as the clock's ``OutsideTime``.
 
 Both keep what they froze on a stack, the last of which is in force. Reading and setting that is all
-the bridge needs; on top, the methods with which a test moves it are wrapped while a fake is active,
-so that what falls due has happened before they return.
+the bridge needs. On top, while a fake is active, the methods with which a test moves it are
+wrapped, so that what falls due has happened before they return, and threads see freezegun's time
+like anybody else.
 
 Nothing here imports either: where nobody freezes time, they stay unloaded.
 """
@@ -17,6 +18,8 @@ from typing import Any, Final
 
 _EPOCH: Final = _dt.datetime(1970, 1, 1, tzinfo=_dt.timezone.utc)
 _MICROSECOND: Final = _dt.timedelta(microseconds=1)
+_JUDGE: Final = "_should_use_real_time"  # freezegun's, which looks at the callers
+_REAL: Final = ("pytest_azurevm._realtime",)  # which follows real time also under a freeze
 
 
 class _Freezegun:
@@ -36,6 +39,13 @@ class _Freezegun:
         )
         return api.freeze_factories, kinds
 
+    def judges(self) -> tuple[tuple[Any, str, Callable[..., Any]], ...]:
+        """Give what decides who sees frozen time, and what is to decide it instead."""
+        api = sys.modules["freezegun.api"]
+        if not hasattr(api, _JUDGE):
+            return ()
+        return ((api, _JUDGE, _frozen_in_threads(api)),)
+
     def read_us(self, factory: Any) -> int:
         """Give a factory's present, without ticking one that ticks when it is called."""
         ticking = hasattr(factory, "start")
@@ -52,6 +62,31 @@ class _Freezegun:
             factory.time_to_freeze = instant
 
 
+def _frozen_in_threads(api: Any) -> Callable[[], bool]:
+    """Give freezegun's judgement of who sees real time, but for code near the top of a thread.
+
+    There, freezegun takes ``threading`` for the caller: the thread would see the real Unix time
+    beside a frozen ``datetime``.
+    """
+    original: Callable[[], bool] = getattr(api, _JUDGE)
+
+    @wraps(original)
+    def sees_real_time() -> bool:
+        if not api.call_stack_inspection_limit or not api.ignore_lists:
+            return original()
+        real = tuple(name for name in api.ignore_lists[-1] if name != "threading") + _REAL
+        frame = sys._getframe(2)  # noqa: SLF001  of whoever asks for the time
+        for _ in range(api.call_stack_inspection_limit):
+            if str(frame.f_globals.get("__name__")).startswith(real):
+                return True
+            if frame.f_back is None:
+                break
+            frame = frame.f_back
+        return False
+
+    return sees_real_time
+
+
 class _TimeMachine:
     """time-machine's travellers, which releases before 3 call coordinates."""
 
@@ -64,6 +99,10 @@ class _TimeMachine:
             if hasattr(module, stack):
                 return getattr(module, stack), (getattr(module, kind),)
         return None
+
+    def judges(self) -> tuple[tuple[Any, str, Callable[..., Any]], ...]:
+        """Give nothing: travel is everybody's."""
+        return ()
 
     def read_us(self, traveller: Any) -> int:
         """Give a traveller's present."""
@@ -84,7 +123,7 @@ class FrozenTime:
 
     def __init__(self) -> None:
         self._passed: Callable[[], None] | None = None
-        self._wrapped: list[tuple[type, str, Callable[..., Any]]] = []
+        self._wrapped: list[tuple[Any, str, Callable[..., Any]]] = []
         self._bridged: set[int] = set()
         self._setting = False
 
@@ -129,6 +168,8 @@ class FrozenTime:
                 for owner in stack[1]:
                     for name in kind.movers:
                         self._wrap(owner, name)
+                for owner, name, wrapper in kind.judges():
+                    self._exchange(owner, name, wrapper)
             if stack[0] and not found:
                 found.append((kind, stack[0][-1]))
         return found
@@ -148,5 +189,8 @@ class FrozenTime:
                 self._passed()
             return result
 
-        setattr(owner, name, moved)
-        self._wrapped.append((owner, name, original))
+        self._exchange(owner, name, moved)
+
+    def _exchange(self, owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+        self._wrapped.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, wrapper)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.base_events import BaseEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final
 
@@ -31,14 +31,16 @@ _QUIET_ROUNDS_DEADLINES: Final = 30
 _MOST_ROUNDS: Final = 2_000
 _RESOLUTION_S: Final = 1e-6  # ours; asyncio's own is finer than the clock's instants
 _SLEEP_ENDS: Final = "_set_result_unless_cancelled"  # what asyncio.sleep has a timer do
+_NAMED: Final = 3  # tasks, in a message
 _TIMER_MAKERS: Final = ("call_later", "call_at")
 
 
 class _Loop:
     """One event loop, while something sleeps in it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now_us: Callable[[], int]) -> None:
         self.loop = loop
+        self.now_us = now_us
         self.sleeping: set[asyncio.Future[None]] = set()  # the SDK's sleeps
         self.due: list[asyncio.Future[None]] = []
         self.checking = False
@@ -46,6 +48,7 @@ class _Loop:
         self.quiet_rounds = 0
         self.rest: Rest | None = None  # while the loop's thread is at rest
         self.adopted: tuple[float, int] | None = None  # its time, and the clock's, at adoption
+        self.broken: Exception | None = None  # what ends the loop at its next look at the time
 
     def is_busy(self) -> bool:
         """Whether the loop shows something to run."""
@@ -66,15 +69,27 @@ class _Loop:
 
     def has_sleeper(self) -> bool:
         """Whether somebody sleeps in the loop, and does not merely have a deadline."""
-        if self.sleeping or self.adopted is None:
-            return bool(self.sleeping)
-        timers = self.loop._scheduled  # type: ignore[attr-defined]  # noqa: SLF001
-        return any(_ends_a_sleep(t) for t in timers if not t.cancelled())
+        return bool(self.sleeping) or any(True for _ in self._slept())
 
+    def sleepers(self) -> tuple[asyncio.Future[None], ...]:
+        """Give what all those wait for who sleep in the loop: the SDK, and ``asyncio.sleep``."""
+        return (*self.sleeping, *self._slept())
 
-def _ends_a_sleep(timer: asyncio.TimerHandle) -> bool:
-    callback = timer._callback  # type: ignore[attr-defined]  # noqa: SLF001
-    return getattr(callback, "__name__", "") == _SLEEP_ENDS
+    def _slept(self) -> Iterator[asyncio.Future[None]]:
+        if self.adopted is not None:
+            for timer in self.loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001
+                name = getattr(timer._callback, "__name__", "")  # noqa: SLF001
+                if name == _SLEEP_ENDS and not timer.cancelled():
+                    yield timer._args[0]  # noqa: SLF001
+
+    def time(self) -> float:
+        """Give the time of an adopted loop, whose ``run_forever`` ends here if it has to."""
+        assert self.adopted is not None
+        broken, self.broken = self.broken, None
+        if broken is not None:  # a callback's error would be logged only, and the loop go on
+            raise broken
+        base_s, base_us = self.adopted
+        return base_s + (self.now_us() - base_us) / SECOND_US
 
 
 class Loops:
@@ -128,7 +143,7 @@ class Loops:
     def _state(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         if loop not in self._loops:
             self._loops = {one: state for one, state in self._loops.items() if not one.is_closed()}
-            self._loops[loop] = _Loop(loop)
+            self._loops[loop] = _Loop(loop, lambda: self._clock.now_us)
         return self._loops[loop]
 
     # --- timers of asyncio's own loops ---------------------------------------------------------
@@ -156,10 +171,8 @@ class Loops:
         with self._clock.lock:
             state = self._state(loop)
             if state.adopted is None:
-                real_s: float = self._originals["time"](loop)
-                base_s, base_us = state.adopted = (real_s, self._clock.now_us)
-                clock = self._clock
-                loop.time = lambda: base_s + (clock.now_us - base_us) / SECOND_US  # type: ignore[method-assign]
+                state.adopted = (self._originals["time"](loop), self._clock.now_us)
+                loop.time = state.time  # type: ignore[method-assign]
                 loop._clock_resolution = _RESOLUTION_S  # type: ignore[attr-defined]  # noqa: SLF001
         return state
 
@@ -210,7 +223,7 @@ class Loops:
         state.quiet_rounds = 0 if state.is_busy() else state.quiet_rounds + 1
         if not hasattr(state.loop, "_ready"):
             needed = _QUIET_ROUNDS_UNSEEN
-        elif state.has_sleeper():
+        elif state.has_sleeper() or not self._clock.autojump:  # which looks on for long enough
             needed = _QUIET_ROUNDS
         else:
             needed = _QUIET_ROUNDS_DEADLINES
@@ -227,7 +240,10 @@ class Loops:
         with clock.lock:
             try:
                 rest = state.rest = clock.new_rest(
-                    "an event loop", moves=clock.autojump, interrupted=interrupted
+                    "an event loop",
+                    moves=clock.autojump,
+                    until=lambda: _until(state, timer_us, clock),
+                    interrupted=interrupted,
                 )
                 if timer_us is not None:
                     entry = clock.wake_at(timer_us, lambda: clock.wake(rest))
@@ -238,11 +254,25 @@ class Loops:
                 state.rest = None
                 if entry is not None:
                     clock.cancel(entry)
-        for future in tuple(state.sleeping) if error else state.due:
+        sleepers = state.sleepers() if error else ()
+        for future in sleepers or state.due:
             _finish(future, error)
         state.due.clear()
-        if error is not None and not state.sleeping:
-            raise error  # nobody of ours sleeps here: whoever runs the loop has to know
+        if not sleepers:  # there are deadlines only: whoever runs the loop has to know
+            state.broken = error
+
+
+def _until(state: _Loop, timer_us: int | None, clock: Timekeeper) -> str:
+    """Tell, for messages, until when a loop waits, and which of its tasks are in it."""
+    found = (
+        "for what is due" if timer_us is None else f"until {clock.calendar(timer_us).isoformat()}"
+    )
+    tasks = sorted(
+        f"{task.get_name()}, {getattr(task.get_coro(), '__qualname__', task.get_coro())}"
+        for task in asyncio.all_tasks(state.loop)
+    )
+    named = "; ".join(tasks[:_NAMED]) + ("; ..." if len(tasks) > _NAMED else "")
+    return f"{found} (in {named})" if named else found
 
 
 def _finish(future: asyncio.Future[None], error: Exception | None) -> None:

@@ -325,7 +325,8 @@ class Movement:
                 else:  # somebody else has to move time: give that somebody a moment, not for ever
                     if self._movements != seen:
                         seen, looks = self._movements, 0
-                    if looks > STALL_LOOKS and not rest.awake:
+                    hopeless = self._others.all_rest(self._parked, self._ending, later=True)
+                    if looks > (STALL_LOOKS if hopeless else PATIENCE) and not rest.awake:
                         self.wake(rest, self._stalled(rest))
 
     def _never_settles(self, rest: Rest, thread: threading.Thread) -> bool:

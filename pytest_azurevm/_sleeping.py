@@ -20,8 +20,10 @@ from pytest_azurevm._rest import FakeClosed
 from pytest_azurevm._timekeeper import Timekeeper
 
 _real_sleep: Final = time.sleep
-# Whose sleeps are not the code under test's. ``sched`` sleeps for whoever uses it.
-_OTHERS: Final = (sys.stdlib_module_names - {"sched", "__main__"}) | {
+# What of the standard library sleeps for whoever uses it: a thread's target may be the very sleep.
+_FOR_OTHERS: Final = {"asyncio", "concurrent", "sched", "threading", "__main__"}
+# Whose sleeps are not the code under test's.
+_OTHERS: Final = (sys.stdlib_module_names - _FOR_OTHERS) | {
     "_pytest",
     "anyio",
     "execnet",

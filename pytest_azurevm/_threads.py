@@ -112,15 +112,34 @@ def _waits(frame: FrameType) -> bool | None:
     module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
     if module == "threading":
         if name == "wait":  # of a Condition, and so of events, futures and queues
-            return _is_locked(frame.f_locals.get("waiter"))
+            return _is_awaited(frame.f_locals)
         if name == "_wait_for_tstate_lock":
             return _is_locked(frame.f_locals.get("lock"))
+        if name == "join":  # since Python 3.13, it waits for the thread's handle
+            handle = getattr(frame.f_locals.get("self"), "_handle", None)
+            return None if handle is None else not handle.is_done()
     elif module == "concurrent.futures.thread" and name == "_worker":
         queue = frame.f_locals.get("work_queue")
         return None if queue is None or queue.qsize() else True
     elif module == "selectors" and name == "select":
-        return True
+        return not _has_ready(frame.f_back)
     return None
+
+
+def _has_ready(caller: FrameType | None) -> bool:
+    """Whether whoever selects is an event loop that another thread has given something to run."""
+    loop = None if caller is None else caller.f_locals.get("self")
+    return bool(getattr(loop, "_ready", ()))
+
+
+def _is_awaited(condition_wait: Mapping[str, Any]) -> bool | None:
+    """Whether nobody has ended a wait of a Condition yet; ``None``: it has not begun.
+
+    Who has been woken holds the lock of the wait again before it goes on, but is not listed.
+    """
+    waiter = condition_wait.get("waiter")
+    locked = _is_locked(waiter)
+    return locked and waiter in condition_wait["self"]._waiters  # noqa: SLF001
 
 
 def _sees_out(frame: FrameType | None, ending: Mapping[int, threading.Thread]) -> bool:

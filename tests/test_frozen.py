@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
+import freezegun.api
 import pytest
 import time_machine
 from freezegun import freeze_time
@@ -192,6 +195,37 @@ def test_threads_under_freezegun_see_one_time():
 
         assert seen == [(NOON + timedelta(seconds=66),) * 2]
         assert datetime.now(timezone.utc) == NOON + timedelta(seconds=66)
+
+
+def test_code_near_the_top_of_a_thread_sees_frozen_time_too():
+    """By freezegun alone, its time.time() is real; the fake's pollers and threads have one."""
+    judge = freezegun.api._should_use_real_time
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        fake.add_vm("web-1")
+        seen = []
+
+        def look(*_: object) -> None:
+            seen.append((time.time(), datetime.now(timezone.utc).timestamp()))
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(look).result()
+        poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
+        poller.add_done_callback(look)
+        poller.result()
+
+    noon = NOON.timestamp()
+    assert seen == [(noon, noon), (noon + 66, noon + 66)]
+    assert freezegun.api._should_use_real_time is judge
+
+
+def test_real_time_runs_on_under_a_freeze():
+    """Time that runs by itself follows the real clock, and takes the frozen one along."""
+    with freeze_time("2025-06-01 12:00:00"), FakeCompute() as fake:
+        with fake.clock.realtime(speed=10_000):
+            threading.Event().wait(0.1)
+
+        assert datetime.now(timezone.utc) == fake.clock.now
+        assert NOON + timedelta(seconds=100) < fake.clock.now
 
 
 def test_advancing_inside_of_a_callback_under_a_freeze_works():

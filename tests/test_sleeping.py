@@ -334,6 +334,20 @@ def test_a_deadline_alone_ends_the_wait(fake):
     assert asyncio.run(life()) == 60
 
 
+def test_a_deadline_is_exact_however_long_ago_it_was_reckoned(fake):
+    """A timer for an instant of the loop's time rings then, whatever real time has gone by."""
+
+    async def life() -> float:
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        deadline = loop.time() + 60
+        threading.Event().wait(0.01)
+        loop.call_at(deadline, rung.set)
+        await rung.wait()
+        return seconds(fake)
+
+    assert asyncio.run(life()) == 60
+
+
 def test_a_watcher_beside_a_waiting_task_sees_the_transition(fake):
     """A task that looks every five seconds beside one that waits sees the states go by."""
     fake.add_vm("web-1")
@@ -392,6 +406,58 @@ def test_an_executor_in_a_loop_is_waited_for(fake):
     assert asyncio.run(life()) == (30, 10)
 
 
+def test_a_sleep_that_is_itself_what_a_thread_is_to_do_is_virtual(fake):
+    """time.sleep as such, handed to a pool, an executor or a thread, sleeps virtually."""
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(asyncio.to_thread(time.sleep, 60), loop.run_in_executor(None, nap, 90))
+        loop.call_soon(time.sleep, 10)
+        await asyncio.sleep(1)
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(time.sleep, 3_600).result()
+    thread = threading.Thread(target=nap, args=(400,))
+    thread.start()
+    thread.join()
+    asyncio.run(life())
+
+    assert seconds(fake) == 3_600 + 400 + 90 + 10  # the last of which keeps the whole loop
+
+
+def test_who_joins_a_thread_does_not_hold_time_up(fake):
+    """Time need not be watched for long before it moves for a thread that another one joins."""
+    began = time.perf_counter()
+    for _ in range(10):
+        thread = threading.Thread(target=nap, args=(1,))
+        thread.start()
+        thread.join()
+
+    assert seconds(fake) == 10
+    assert time.perf_counter() - began < 2  # or 3, where each is looked at until it seems blocked
+
+
+@pytest.mark.parametrize("_run", range(20))
+def test_what_an_executor_has_done_its_loop_finds_at_that_instant(fake, _run):
+    """A loop goes on when its thread has ended, before others' waits move time on."""
+    found = []
+
+    def work(span: float) -> float:
+        time.sleep(span)
+        return seconds(fake)
+
+    async def one(span: float) -> None:
+        ended = await asyncio.to_thread(work, span)
+        found.append((span, ended, seconds(fake)))
+
+    async def life() -> None:
+        await asyncio.gather(*(one(span) for span in range(1, 7)))
+
+    asyncio.run(life())
+
+    assert found == [(span, span, span) for span in range(1, 7)]
+
+
 def test_without_autojump_a_task_that_waits_is_told():
     """An awaited poller that nobody moves time for raises ClockStalled, and does not hang."""
     with FakeCompute(autojump=False) as fake:
@@ -404,6 +470,71 @@ def test_without_autojump_a_task_that_waits_is_told():
                     await poller.result()
 
         asyncio.run(life())
+
+
+async def _sleeps() -> None:
+    await asyncio.gather(asyncio.sleep(5), asyncio.sleep(7))
+
+
+async def _has_a_deadline() -> None:
+    await asyncio.wait_for(asyncio.Event().wait(), 5)
+
+
+async def _sets_a_timer() -> None:
+    rung = asyncio.Event()
+    asyncio.get_running_loop().call_later(5, rung.set)
+    await rung.wait()
+
+
+@pytest.mark.parametrize("life", [_sleeps, _has_a_deadline, _sets_a_timer])
+def test_without_autojump_a_loop_with_asyncios_own_timers_is_told(life):
+    """Whoever runs a loop whose sleeps, deadlines or timers nobody moves time for is told soon."""
+    with FakeCompute(autojump=False):
+        began = time.perf_counter()
+        with pytest.raises(
+            ClockStalled, match=rf"event loop waits until 2026-01-01T00:00:05.*{life.__name__}"
+        ):
+            asyncio.run(life())
+
+        assert time.perf_counter() - began < 1.5  # the promise is 1, of a machine that is idle
+
+
+def busy(depth: int) -> int:
+    """Work that goes from place to place: who stays at one is taken for blocked."""
+    return 1 if depth < 2 else busy(depth - 1) + busy(depth - 2)
+
+
+def test_without_autojump_who_waits_is_patient_with_a_test_that_is_at_work():
+    """A wait is not given up while the test, slow as it may be, is on its way to move time."""
+    with FakeCompute(autojump=False) as fake:
+        slept = []
+
+        def work() -> None:
+            time.sleep(5)
+            slept.append(seconds(fake))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        until = time.perf_counter() + 1.5
+        while time.perf_counter() < until:
+            busy(15)
+        fake.clock.advance(5)
+        thread.join()
+
+        assert slept == [5]
+
+
+def test_without_autojump_a_loop_goes_on_after_it_was_told():
+    """A task that catches what its sleep raises, and the loop itself, can go on."""
+    with FakeCompute(autojump=False) as fake:
+
+        async def life() -> str:
+            with pytest.raises(ClockStalled):
+                await asyncio.sleep(5)
+            fake.clock.advance(5)
+            return "went on"
+
+        assert asyncio.run(life()) == "went on"
 
 
 def test_without_autojump_a_thread_of_the_test_moves_a_loop():
