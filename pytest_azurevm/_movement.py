@@ -70,6 +70,7 @@ class Movement:
         self._now_us = 0
         self._agenda = Agenda()
         self._movements = 0
+        self._mover: int | None = None  # the thread that moves time at this moment
         # Sets and dicts, no counts: what Ctrl-C interrupts may be done twice, or taken back undone.
         self._running: set[Ours] = set()  # that are not at rest
         self._waiting: dict[Rest, None] = {}  # whose waiting lets time move, in order
@@ -173,6 +174,13 @@ class Movement:
 
     def _move(self, *, later: bool = False) -> None:
         """Work off the agenda while everybody rests and somebody waits."""
+        self._mover = _thread.get_ident()
+        try:
+            self._work_off(later=later)
+        finally:
+            self._mover = None
+
+    def _work_off(self, *, later: bool) -> None:
         # A poller's first look takes no time, whatever its thread does meanwhile.
         while (
             self._waiting

@@ -241,6 +241,10 @@ class Timekeeper(Movement):
         """
         if self._closed:
             return
+        # Somebody may read a frozen clock in the midst of a movement, such as a callback of the
+        # garbage collector: nothing can pass then, and the next look finds what that ticked.
+        if self._mover == _thread.get_ident():
+            return
         with self.lock:
             self._looks += 1
             self._run_due()

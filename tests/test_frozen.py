@@ -276,3 +276,19 @@ def test_travelling_back_is_an_error_that_says_so():
         fake.add_vm("web-1")
         with pytest.raises(ValueError, match="frozen time went back to 2025-06-01T11:00:00"):
             traveller.shift(-3_600)
+
+
+def test_a_ticking_clock_that_is_read_in_the_midst_of_a_movement(monkeypatch):
+    """Reading a clock that ticks while time moves, as a collector's callback may, stops nothing."""
+    with freeze_time("2025-06-01 12:00:00", auto_tick_seconds=5), FakeCompute() as fake:
+        looks = fake._time._others.all_rest
+
+        def read_and_look(*known, later):
+            datetime.now()
+            return looks(*known, later=later)
+
+        monkeypatch.setattr(fake._time._others, "all_rest", read_and_look)
+        fake.add_vm("web-1")
+        fake.client.virtual_machines.begin_deallocate("rg", "web-1").result()
+
+        assert fake.vm("web-1").power_state == "deallocated"
