@@ -102,6 +102,11 @@ class Calls(Sequence[Call]):
         Raises:
             ValueError: there is no such operation.
         """
+        for name, pattern in (("operation", operation), ("vm", vm), ("method", method)):
+            if not isinstance(pattern, str):
+                raise TypeError(f"{name} must be a pattern such as 'web-*', not {pattern!r}")
+        if status is not None and (isinstance(status, bool) or not isinstance(status, int)):
+            raise TypeError(f"status must be an HTTP status such as 409, not {status!r}")
         if operation not in OPERATIONS and not _WILD & set(operation):
             raise ValueError(
                 f"calls know no operation {operation!r}; they know {', '.join(OPERATIONS)}"

@@ -235,15 +235,22 @@ class Failure:
     code: ClassVar[str] = ""
     source: ClassVar[str] = ""
 
-    def _is_of(self, phase: Phase) -> None:
+    def _is_of(self, phase: Phase, *, status: int | None = None) -> None:
         """State a phase that follows from arguments; the class states the usual one."""
         object.__setattr__(self, "phase", phase)
+        if status is not None:
+            object.__setattr__(self, "status", status)
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            what = f"{type(self).__name__}({field.name}=...)"
             if field.name.endswith("_after") and value is not None:
-                microseconds(value, what=f"{type(self).__name__}({field.name}=...)")
+                microseconds(value, what=what)
+            if isinstance(field.default, bool) and not isinstance(value, bool):
+                raise TypeError(f"{what} must be True or False, not {value!r}")
+            if isinstance(field.default, str) and not isinstance(value, str):
+                raise TypeError(f"{what} must be text, not {value!r}")
 
     def __repr__(self) -> str:
         told = []

@@ -258,6 +258,9 @@ class VMStartTimedOut(AcceptedThenFails):
 class _ExtensionFails(AcceptedThenFails):
     """An extension failed. Written with the machine, it makes that Failed; as a child, only itself.
 
+    A create brings extensions as ``"resources": [{"name": ..., "properties": {"publisher": ...,
+    "type": ..., "typeHandlerVersion": ...}}]``, beside ``"properties"``.
+
     Source for the child: rec azure-cli, n=2.
     """
 
@@ -266,7 +269,9 @@ class _ExtensionFails(AcceptedThenFails):
 
     def misfit(self, situation: Situation) -> str:
         """A create that brings no extension has none that could fail."""
-        return "" if situation.extension else "it brings no extension that could fail"
+        return (
+            "" if situation.extension else "it brings no extension (as resources) that could fail"
+        )
 
     def fate(self, situation: Situation, fate: Fate) -> Fate | None:
         """Let the first extension that is asked for fail."""
@@ -426,7 +431,9 @@ class RetryableError(AcceptedThenFails):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.at_once:
-            self._is_of("refused")
+            if self.fails_after is not None:
+                raise ValueError("RetryableError fails at_once, or fails_after a while: not both")
+            self._is_of("refused", status=429)
 
     def refusal(self, situation: Situation) -> ArmError | None:
         """Refuse it at once, if so it is to be."""

@@ -36,6 +36,7 @@ class ConnectionReset(Failure):
 
     phase: ClassVar[Phase] = "lost"
     operations = EVERY
+    status = 0
     source = "azure-core's own mapping of requests' and aiohttp's errors"
 
     work_done: bool = False
@@ -59,6 +60,7 @@ class ReadTimeout(Failure):
 
     phase: ClassVar[Phase] = "lost"
     operations = EVERY
+    status = 0
     source = "azure-core's own mapping of requests' and aiohttp's errors"
 
     work_done: bool = True
@@ -79,7 +81,9 @@ _SERVER_ERRORS: Final[dict[int, tuple[str, str]]] = {
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ServerError(Failure):
-    """Azure's front door answers 500, 502, 503 or 504. The SDK retries each of them.
+    """Azure's front door answers 500, 502, 503 or 504.
+
+    The SDK repeats the request three times, but for a POST or PATCH that is answered 502.
 
     Args:
         status: the HTTP status.
@@ -121,6 +125,9 @@ Garbling: TypeAlias = Literal["truncated", "empty", "html"]
 class GarbledBody(Failure):
     """The work is done, and what is answered is no JSON.
 
+    The SDK raises ``DecodeError``, ``json.JSONDecodeError`` or nothing at all, as its release and
+    the operation have it.
+
     Args:
         kind: ``"truncated"``: the JSON breaks off in its middle; ``"empty"``: there is none;
             ``"html"``: a web server's page stands in its place.
@@ -152,6 +159,8 @@ class GarbledBody(Failure):
 @dataclass(frozen=True, kw_only=True, repr=False)
 class GhostAfterDelete(Failure):
     """Lists go on showing a machine that is gone, whose GET is 404; its name is not free yet.
+
+    A create of that name is answered 404 ``ResourceNotFound`` meanwhile.
 
     Args:
         seconds: for how long after the delete's end. A create of the same name is refused

@@ -320,7 +320,11 @@ class RequestDisallowedByPolicy(Refused):
 
 
 class MissingSubscriptionRegistration(Refused):
-    """The subscription has not registered Microsoft.Compute. Source: rec azure-cli, of others."""
+    """The subscription has not registered Microsoft.Compute.
+
+    The SDK registers it by itself, and repeats the request: only a second hit (``times=None``)
+    reaches the code under test. Source: rec azure-cli, of other namespaces.
+    """
 
     operations = _WRITING
     usually = "create"

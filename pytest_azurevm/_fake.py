@@ -51,6 +51,7 @@ OsType: TypeAlias = Literal["Linux", "Windows"]
 Sleeps: TypeAlias = Literal["virtual", "real"]
 
 _SLEEPS: Final[tuple[str, ...]] = get_args(Sleeps)
+_SETTABLE: Final = ("throttling",)
 _SHOWN: Final = 10  # machines, and calls, in the report of a failing test
 _NAMED: Final = 50  # machines, in the message about one that is not there
 _IMAGES: Final[dict[OsType, Json]] = {
@@ -94,7 +95,10 @@ class FakeCompute:
             counted. It can be set later, too.
         strict: whether leaving the fake is an error while an injected failure has never struck.
         sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
-            virtual too; ``"real"`` leaves them alone.
+            virtual too; ``"real"`` leaves them alone. ``time.time()``, ``time.monotonic()`` and
+            ``datetime.now()`` are real in both, unless freezegun or time-machine freezes them: so a
+            loop whose deadline reads them needs frozen time. Waits of ``threading`` (events,
+            conditions, queues) with a timeout are real too.
 
     Raises:
         ValueError: an argument is none of what it can be.
@@ -163,6 +167,17 @@ class FakeCompute:
         self._arm = Arm(self._compute, self._rules)
         self._arm.door.enforces_limits = self._throttling
 
+    if not TYPE_CHECKING:  # a type checker sees what there is, and nothing else
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            # A name that is mistaken would set up nothing, and say so to nobody.
+            if not name.startswith("_") and "_closed" in self.__dict__ and name not in _SETTABLE:
+                raise AttributeError(
+                    f"a fake has no {name!r} to set; it has {', '.join(_SETTABLE)}. Everything "
+                    "else is given when it is made: FakeCompute(...), or the marker."
+                )
+            object.__setattr__(self, name, value)
+
     # --- being active --------------------------------------------------------------------------
 
     def __enter__(self) -> FakeCompute:
@@ -218,7 +233,8 @@ class FakeCompute:
         for poller in left:
             warnings.warn_explicit(
                 f"a poller was left running: {poller.who}. Wait for it (poller.result()), or move "
-                "time to its end (clock.run_until_idle()), before the fake ends.",
+                "time to its end (clock.run_until_idle()), before the fake ends. If its operation "
+                "never ends, end that: vm.cancel_operation().",
                 PollerLeftRunningWarning,
                 poller.filename,
                 poller.lineno,
@@ -313,7 +329,14 @@ class FakeCompute:
 
     @property
     def throttling(self) -> bool:
-        """Whether Azure's rate limits are enforced: an empty bucket refuses with 429."""
+        """Whether Azure's rate limits are enforced: an empty bucket refuses with 429.
+
+        Requests that one machine allows, and how many more each minute: 12 and 4 for PUT, as many
+        for PATCH, extensions and actions together, as many for delete and deallocate together; 36
+        and 12 for GET. One operation allows 45 looks, and 15. A subscription's region allows 1,500
+        and 500 of each kind of write, 24,000 and 8,000 GETs, and a subscription 900 and 300 lists.
+        Source: doc "Throttling limits for Virtual Machines"; rec, the same figures in headers.
+        """
         return self._arm.door.enforces_limits
 
     @throttling.setter
@@ -350,7 +373,9 @@ class FakeCompute:
             resource_group: of the group's name.
             location: of the region, as Azure spells it.
             size: of the machine's size, the new one where a request changes it.
-            times: how often it strikes; ``None``: as often as it can.
+            times: how often it strikes; ``None``: as often as it can. The SDK repeats most requests
+                that break or are answered 429, 500, 502, 503 or 504, three times: only the fourth
+                hit in a row reaches the code under test.
             after: how many requests that meet the condition pass first.
             probability: the chance with which it strikes each of the others, by the fake's seed.
 

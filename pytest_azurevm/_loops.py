@@ -162,6 +162,9 @@ class Loops:
         def set_timer(loop: BaseEventLoop, *args: Any, **kwargs: Any) -> Any:
             state = self._adopt(loop)
             timer = original(loop, *args, **kwargs)
+            if getattr(timer._callback, "__name__", "") == _SLEEP_ENDS:  # noqa: SLF001
+                with self._clock.lock:
+                    self._clock.note_sleep(own_looks=0)
             self._check_when_idle(state)
             return timer
 

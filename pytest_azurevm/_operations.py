@@ -155,7 +155,7 @@ class Operations(Machines):
         if fate.ends_after_s is not None:
             ends_us = microseconds(fate.ends_after_s)
         elif fate.usually_s is not None:
-            ends_us = self.timing.recorded_us(fate.usually_s)
+            ends_us = round(self.timing.recorded_us(fate.usually_s) * fate.factor) + longer_us
         # However early it ends: it has come as far as where it is held.
         before = sum(shown.share for shown in row.shows[: table.held(row, fate.held_in)])
         if before * views_us > ends_us:

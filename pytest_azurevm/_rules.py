@@ -22,6 +22,7 @@ from pytest_azurevm._records import Fate
 from pytest_azurevm._vm_form import Json
 
 _NEAREST: Final = 3  # requests that a message about a rule names
+_OF_MANY: Final = frozenset({"list", "list_all", "list_by_location"})
 _NOT_SERVED: Final = ("capture", "run_command")
 
 
@@ -56,7 +57,7 @@ class Injection(AbstractContextManager["Injection"]):
         after: int,
         probability: float,
     ) -> None:
-        if not isinstance(failure, Failure):
+        if type(failure) is Failure or not isinstance(failure, Failure):
             what = failure.__name__ if isinstance(failure, type) else repr(failure)
             raise TypeError(
                 f"inject takes a failure such as failures.AllocationFailed(), not {what}"
@@ -76,6 +77,11 @@ class Injection(AbstractContextManager["Injection"]):
         self.failure = failure
         self.operations = _checked_operations(failure, on)
         self.on = failure.usually if on is None else on
+        if vm != "*" and self.operations <= _OF_MANY:
+            raise ValueError(
+                f"a rule on {self.on!r} cannot ask for vm={vm!r}: a list names no machine, and is "
+                "answered or refused as a whole. Leave vm out."
+            )
         self.vm, self.resource_group, self.location, self.size = vm, resource_group, location, size
         self.times, self.after, self.probability = times, after, float(probability)
         self.hits = 0
@@ -131,6 +137,22 @@ class Injection(AbstractContextManager["Injection"]):
 
     def is_met_by(self, situation: Situation) -> bool:
         """Whether *situation* meets the condition and is in the window; count it."""
+        differs = self._how_differs(situation)
+        if differs:
+            if situation.operation != "poll" or "poll" in self.operations:
+                self._note_near_miss(situation, differs)
+            return False
+        self._met += 1
+        if self._met <= self.after or self.remaining == 0:
+            return False
+        return self.probability == 1 or self._rules.chance() < self.probability
+
+    def is_kept_from(self, situation: Situation, earlier: Injection) -> None:
+        """Note that a rule that was declared earlier has *situation*."""
+        if not self.hits and not self._how_differs(situation):
+            self._note_near_miss(situation, [f"{earlier.failure!r}, declared earlier, had it"])
+
+    def _how_differs(self, situation: Situation) -> list[str]:
         differs = [
             f"the {name} is {value}, not {pattern!r}" if value else f"it names no {name}"
             for name, value, pattern in (
@@ -145,14 +167,7 @@ class Injection(AbstractContextManager["Injection"]):
             differs.insert(0, f"the operation is not {self.on!r}")
         elif not differs and (misfit := self.failure.misfit(situation)):
             differs.append(misfit)
-        if differs:
-            if situation.operation != "poll" or "poll" in self.operations:
-                self._note_near_miss(situation, differs)
-            return False
-        self._met += 1
-        if self._met <= self.after or self.remaining == 0:
-            return False
-        return self.probability == 1 or self._rules.chance() < self.probability
+        return differs
 
     def _note_near_miss(self, situation: Situation, differs: list[str]) -> None:
         of = f" {situation.vm}" if situation.vm else ""
@@ -268,9 +283,11 @@ class Rules:
     def strike(self, situation: Situation) -> Struck:
         """Show a request to the rules, and say what they let happen to it."""
         struck = Struck()
-        for injection in self._rules:
+        rules = iter(self._rules)
+        for injection in rules:
             if injection.is_met_by(situation) and struck.add(injection, situation):
-                break
+                for later in rules:
+                    later.is_kept_from(situation, injection)
         return struck
 
     def in_force(self) -> tuple[Injection, ...]:

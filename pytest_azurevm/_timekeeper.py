@@ -32,7 +32,8 @@ from pytest_azurevm._rest import (
 
 _MANY: Final = 32  # threads that are remembered as good as over, before it is seen which are
 # Sleeps in a row, each with a look at the fake, during which nothing at all changed.
-_FRUITLESS_SLEEPS: Final = 10_000
+_FRUITLESS_LOOKS: Final = 10_000
+_FRUITLESS_SLEEPS: Final = 100_000  # of whoever does not look
 
 
 class Timekeeper(Movement):
@@ -47,7 +48,7 @@ class Timekeeper(Movement):
     ) -> None:
         super().__init__(start, autojump=autojump, outside=outside)
         self._looks = 0
-        self._fruitless = (0, 0, 0)  # changes and looks at the last sleep, and sleeps in vain
+        self._fruitless = (0, 0, 0, 0)  # changes, looks at the last sleep; sleeps and looks in vain
         self._expected: dict[Ours, threading.Thread | None] = {}  # that have not shown up yet
         # Ours, by ident, and what is to be told of those that are left running.
         self._threads: dict[int, tuple[threading.Thread, Callable[[], LeftRunning]]] = {}
@@ -83,23 +84,30 @@ class Timekeeper(Movement):
             )
             self.rest(rest)
 
-    def note_sleep(self) -> None:
+    def note_sleep(self, *, own_looks: int = 1) -> None:
         """Count the sleeps of whoever looks again and again at what never changes.
+
+        *own_looks* is how often the sleep itself has looked. Who only sleeps, and looks at nothing,
+        is left alone for longer: a loop that has an end may be long.
 
         Raises:
             ClockStalled: that has gone on for too long.
         """
-        changes, looks, sleeps = self._fruitless
+        changes, looks, sleeps, looked = self._fruitless
         fruitless = changes == self._agenda.changes and not self._agenda.has_events()
-        sleeps = sleeps + (looks != self._looks) if fruitless else 0
-        self._fruitless = (self._agenda.changes, self._looks, sleeps)
-        if sleeps > _FRUITLESS_SLEEPS:
-            self._fruitless = (0, 0, 0)
+        sleeps = sleeps + 1 if fruitless else 0
+        looked = looked + (self._looks - looks > own_looks) if fruitless else 0
+        self._fruitless = (self._agenda.changes, self._looks, sleeps, looked)
+        if looked > _FRUITLESS_LOOKS or sleeps > _FRUITLESS_SLEEPS:
+            self._fruitless = (0, 0, 0, 0)
             raise ClockStalled(
-                f"{threading.current_thread().name} has slept and looked {sleeps:,} times, and "
-                "nothing changed: no operation is in flight, and nothing is due, so what it waits "
-                f"for never comes. It is {self.calendar(self._now_us).isoformat()}. Give the loop "
-                "a deadline, or make happen what it waits for."
+                f"{threading.current_thread().name} has slept {sleeps:,} times, and nothing "
+                "changed: nothing is due any more, and no operation in flight ends by itself, so "
+                "what it waits for never comes. It is "
+                f"{self.calendar(self._now_us).isoformat()}. End what never ends "
+                "(vm.cancel_operation()), or give the loop an end that virtual time reaches: "
+                "time.time(), time.monotonic() and datetime.now() are real unless freezegun or "
+                "time-machine freezes them."
             )
 
     def wait_for_thread(
@@ -121,6 +129,7 @@ class Timekeeper(Movement):
             if timeout is not None:
                 due_us = self._now_us + microseconds(max(timeout, 0), what="timeout")
                 self._wake_rest_at(due_us, rest, rank=WAITS)
+                self.note_sleep()
             self._awaited.setdefault(thread, []).append(rest)
             self.rest(rest)
             self._surface()

@@ -8,7 +8,8 @@ where Azure's form of it is known from (``source``). Take one and inject it::
 
     fake_compute.inject(failures.AllocationFailed(), on="start", times=2)
 
-By phase:
+Those that are accepted and fail take ``fails_after``: virtual seconds until they do, by default as
+long as Azure takes. By phase:
 
 *refused*, at once, with an HTTP error, and nothing is changed: SkuNotAvailable, QuotaExceeded,
     Conflict, ConflictingConcurrentWriteNotAllowed, AttachDiskWhileBeingDetached,

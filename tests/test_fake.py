@@ -347,3 +347,17 @@ def test_a_fake_may_be_entered_again_after_its_end():
         fake.clock.advance(1)
 
         assert fake.vms == ()
+
+
+@pytest.mark.parametrize("name", ["throtling", "strict", "concurrency"])
+def test_setting_what_a_fake_has_not_is_refused(fake, name):
+    """A mistaken attribute is not taken silently: what can be set later is named."""
+    with pytest.raises(AttributeError, match=f"no '{name}' to set; it has throttling"):
+        setattr(fake, name, True)
+
+
+@pytest.mark.parametrize(("what", "kwargs"), [("status", {"status": "409"}), ("vm", {"vm": None})])
+def test_calls_are_not_filtered_by_what_they_never_have(fake, what, kwargs):
+    """A filter of the wrong kind is refused, for nothing would ever pass it."""
+    with pytest.raises(TypeError, match=f"^{what} must be"):
+        fake.calls.filter(**kwargs)

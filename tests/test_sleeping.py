@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_azurevm import ClockStalled, FakeCompute
+from pytest_azurevm import ClockStalled, FakeCompute, failures
 
 REAL_SLEEP = time.sleep
 
@@ -151,10 +151,46 @@ def test_a_loop_that_waits_for_what_never_comes_is_told(fake):
         while fake.vm("web-1").power_state != "stopped":
             time.sleep(1)
 
-    with pytest.raises(ClockStalled, match=r"has slept and looked .* times, and nothing changed"):
+    with pytest.raises(ClockStalled, match=r"has slept 10,0.. times, and nothing changed"):
         wait_until_stopped()
 
     assert fake.vm("web-1").power_state == "running"
+
+
+@pytest.mark.parametrize("waits", [lambda poller: poller.wait(5), lambda _: time.sleep(5)])
+def test_a_loop_that_waits_for_an_operation_that_never_ends_is_told(fake, waits):
+    """A loop around poller.wait, or sleep, ends in ClockStalled, which says how to end that."""
+    fake.add_vm("web-1", power_state="stopped")
+    fake.inject(failures.Stuck(), on="start")
+    poller = fake.client.virtual_machines.begin_start("rg", "web-1")
+
+    def wait_until_done() -> None:
+        while not poller.done():
+            waits(poller)
+
+    with pytest.raises(ClockStalled, match=r"no operation in flight ends by itself.*cancel_oper"):
+        wait_until_done()
+
+
+def test_a_loop_of_asyncio_that_waits_for_what_never_comes_is_told(fake):
+    """A task that sleeps and looks for ever gets ClockStalled where it sleeps."""
+    fake.add_vm("web-1")
+
+    async def wait_until_stopped() -> None:
+        while fake.vm("web-1").power_state != "stopped":  # noqa: ASYNC110  what people write
+            await asyncio.sleep(1)
+
+    with pytest.raises(ClockStalled, match="nothing changed"):
+        asyncio.run(wait_until_stopped())
+
+
+def test_a_long_loop_that_looks_at_nothing_is_left_alone(fake):
+    """A schedule of a day, every five seconds, runs to its end beside idle machines."""
+    fake.add_vm("web-1")
+    for _ in range(17_280):
+        time.sleep(5)
+
+    assert seconds(fake) == 86_400
 
 
 # --- threads -----------------------------------------------------------------------------------
