@@ -81,10 +81,10 @@ class QuotaExceeded(Refused):
     code = "OperationNotAllowed"
     message = (
         "Operation could not be completed as it results in exceeding approved Total Regional Cores quota. Additional details - Deployment Model: Resource Manager, "
-        "Location: {location}, Current Limit: 100, Current Usage: 100, Additional Required: {cores}, (Minimum) New Limit Required: 1{cores:0>2}. "
+        "Location: {location}, Current Limit: 100, Current Usage: 100, Additional Required: {cores}, (Minimum) New Limit Required: {cores_wanted}. "
         "Setup Alerts when Quota reaches threshold. Learn more at https://aka.ms/quotamonitoringalerting . Submit a request for Quota increase at "
         "https://aka.ms/ProdportalCRP/#blade/Microsoft_Azure_Capacity/UsageAndQuota.ReactView/Parameters/%7B%22subscriptionId%22:%22{subscription}%22,%22command%22:%22openQuotaApprovalBlade%22,"
-        "%22quotas%22:[%7B%22location%22:%22{location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22cores%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:1{cores:0>2},%22unit%22:%22Count%22,"
+        "%22quotas%22:[%7B%22location%22:%22{location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22cores%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:{cores_wanted},%22unit%22:%22Count%22,"
         "%22name%22:%7B%22value%22:%22cores%22%7D%7D%7D%7D]%7D by specifying parameters listed in the ‘Details’ section for deployment to succeed. "
         "Please read more about quota limits at https://docs.microsoft.com/en-us/azure/azure-supportability/regional-quota-requests"
     )

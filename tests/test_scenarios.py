@@ -226,6 +226,20 @@ def test_3_quota(fake):
         fake.client.virtual_machines.get(GROUP, "web-1")
 
 
+@pytest.mark.parametrize(("size", "cores"), [("Standard_D2s_v5", 2), ("Standard_M128s", 128)])
+def test_3_quota_adds_up(fake, size, cores):
+    """3, quota: the new limit that is asked for is what is used and what is required."""
+    fake.inject(failures.QuotaExceeded())
+    larger = changed(linux_vm(), "properties.hardwareProfile.vmSize", size)
+    message = refusal(lambda: begin_put(fake, "web-1", larger))[2]
+
+    assert (
+        f"Current Limit: 100, Current Usage: 100, Additional Required: {cores}, "
+        f"(Minimum) New Limit Required: {100 + cores}."
+    ) in message
+    assert f"%22limit%22:{100 + cores}," in message
+
+
 def test_3_quota_reaction(fake):
     """3, quota: it is told from other refusals of that code by its text, and not tried again."""
     fake.inject(failures.QuotaExceeded())
