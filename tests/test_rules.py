@@ -205,6 +205,18 @@ def test_a_list_of_a_group_has_a_group_and_no_machine(fake, web):
     by_vm.remove()
 
 
+def test_a_list_of_a_region_has_that_region(fake, web):
+    """A list by location is matched by the location that it names, in any spelling."""
+    elsewhere = fake.inject(OTHER, on="list_by_location", location="eastus")
+    here = fake.inject(BROKEN, on="list_by_location", location="west*")
+
+    assert struck(lambda: list(fake.client.virtual_machines.list_by_location("West Europe"))) == (
+        "Broken"
+    )
+    assert (elsewhere.hits, here.hits) == (0, 1)
+    elsewhere.remove()
+
+
 def test_an_absent_machine_has_a_name_and_a_group(fake):
     """A GET of what is not there is struck by its name, before Azure says that it is not there."""
     fake.inject(BROKEN, on="get", vm="web-*", resource_group="shop")
