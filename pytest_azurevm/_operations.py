@@ -261,7 +261,18 @@ class Operations(Machines):
         self._provisioned(vm, "failed", error, power, f"{record.operation}: {error[0]}")
         if fate.extension is not None:
             self._boot(vm)
+        else:
+            self._guest_goes_on(record)
         self._afterwards(vm, fate, error)
+
+    def _guest_goes_on(self, record: OperationRecord) -> None:
+        """The guest boots that the operation took down, or found booting, if it is to run."""
+        vm = record.vm
+        if vm.power != table.GUEST_RUNS_IN or not fixes_power(record) or record.row is None:
+            return
+        taken_down = any(shown.agent == vm.agent for shown in record.row.shows)
+        if vm.agent == table.AGENT_COMING_UP or (taken_down and not vm.create_failed):
+            self._boot(vm)
 
     def _afterwards(self, vm: VirtualMachine, fate: Fate, error: tuple[str, str]) -> None:
         """Put on the agenda what becomes of a machine whose operation failed."""
@@ -270,8 +281,9 @@ class Operations(Machines):
             due_us = now_us + microseconds(fate.comes_up_after_s)
             self._guest_later(vm, due_us, partial(self._come_up, vm))
         if fate.recovers_after_s is not None:
+            # Whatever its guest does meanwhile, so that this is nothing of the guest's.
             due_us = now_us + microseconds(fate.recovers_after_s)
-            self._guest_later(vm, due_us, partial(self._recover, vm, error))
+            self.clock.at(due_us, partial(self._recover, vm, error))
 
     def _pushed_aside(self, record: OperationRecord, fate: Fate) -> None:
         """Somebody's newer operation is over at once: it leaves the machine Succeeded."""
@@ -282,8 +294,11 @@ class Operations(Machines):
         power = vm.power if not fixes_power(record) else record.before.power
         if record.operation == "create":
             power = vm.goal = table.AFTER_A_PREEMPTED_CREATE
+        elif fixes_power(record):
+            vm.goal = record.before.goal
         vm.effective_model = vm.model
         self._provisioned(vm, "succeeded", None, power, f"{record.operation}: {fate.error[0]}")
+        self._guest_goes_on(record)
 
     def _come_up(self, vm: VirtualMachine) -> None:
         """The system is up at last; what failed stays failed [seen scylla-cluster-tests#15004]."""
@@ -292,11 +307,14 @@ class Operations(Machines):
 
     def _recover(self, vm: VirtualMachine, error: tuple[str, str]) -> None:
         """The machine is well after all [doc "automatically transition to success"]."""
-        if vm.provisioning != "failed" or vm.failure != error:
+        if vm.failure is not error or vm.deleted_us is not None:
             return  # something else has happened to it since
+        if vm.provisioning != "failed":
+            vm.failure = None  # what is in flight says what it shows from here on
+            return
         vm.effective_model = vm.model
         self._provisioned(vm, "succeeded", None, vm.power, f"recovered from {error[0]}")
-        if vm.power == table.GUEST_RUNS_IN:
+        if vm.power == table.GUEST_RUNS_IN and vm.agent == "absent":
             self._boot(vm)
 
     def _end_well(
