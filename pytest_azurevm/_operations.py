@@ -150,12 +150,12 @@ class Operations(Machines):
     def _fated(self, fate: Fate, row: Row, views_us: int, ends_us: int) -> tuple[int, int]:
         """Say how long an operation of that fate takes, its views and altogether."""
         longer_us = microseconds(fate.longer_s)
+        if fate.usually_s is not None:
+            ends_us = self.timing.recorded_us(fate.usually_s)
         views_us = round(views_us * fate.factor) + longer_us
         ends_us = round(ends_us * fate.factor) + longer_us
         if fate.ends_after_s is not None:
             ends_us = microseconds(fate.ends_after_s)
-        elif fate.usually_s is not None:
-            ends_us = self.timing.recorded_us(fate.usually_s)
         # However early it ends: it has come as far as where it is held.
         before = sum(shown.share for shown in row.shows[: table.held(row, fate.held_in)])
         if before * views_us > ends_us:
@@ -194,10 +194,10 @@ class Operations(Machines):
             vm.goal = row.goal
         fate = plan.fate
         self._show_in_turn(record, row, plan.views_us, fate)
+        if fate is not None:  # first: what comes during it comes before its end, if at one instant
+            self._foresee(record, fate, plan.ends_us)
         if fate is None or fate.ends != "InProgress":
             record.due += (self.clock.at(end_us, partial(self._end, record, row, fate)),)
-        if fate is not None:
-            self._foresee(record, fate, plan.ends_us)
         return record
 
     def _foresee(self, record: OperationRecord, fate: Fate, span_us: int) -> None:

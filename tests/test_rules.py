@@ -427,6 +427,18 @@ def test_slow_and_another_failure_strike_one_call(fake):
     never.remove()
 
 
+def test_slow_delays_a_failure_that_has_seconds_of_its_own(fake):
+    """The 40 seconds after which Azure gives an allocation up take longer, too."""
+    fake.inject(failures.Slow(factor=3, longer=7))
+    fake.inject(failures.AllocationFailed())
+    begin_put(fake, "new-1", linux_vm())
+    fake.clock.advance(40 * 3 + 7 - 1)
+    before = fake.vm("new-1").provisioning_state
+    fake.clock.advance(1)
+
+    assert (before, fake.vm("new-1").provisioning_state) == ("Creating", "Failed")
+
+
 def test_two_slow_ones_add_up(fake, web):
     """The factors of two slow rules multiply, and their seconds add up."""
     fake.inject(failures.Slow(factor=2, longer=5), on="deallocate")
