@@ -92,25 +92,25 @@ class Operations(Machines):
                 raise arm_error("concurrent-write")
             meeting = table.meet(vm.operation.operation, operation, self.concurrency)
             if meeting == "deleting":
-                raise _refused(table.MARKED_FOR_DELETION, vm, operation)
+                raise refused(table.MARKED_FOR_DELETION, vm, operation)
             if meeting == "conflict":
-                raise _refused(table.CONFLICT, vm, operation)
+                raise refused(table.CONFLICT, vm, operation)
             if meeting == "refuse":
-                raise _refused(_refusal(vm, operation), vm, operation)
+                raise refused(_refusal(vm, operation), vm, operation)
             if meeting == "busy":
-                raise _refused(table.BUSY, vm, operation)
+                raise refused(table.BUSY, vm, operation)
             if meeting in ("follow", "beside"):
                 return _Judged(operation, kinds, None, meeting)
         for older in vm.extension_operations:
             if table.meet(older.operation, operation) == "refuse":
-                raise _refused(_refusal(vm, operation), vm, operation)
+                raise refused(_refusal(vm, operation), vm, operation)
         if vm.generalized and operation in table.GENERALIZED.operations:
-            raise _refused(table.GENERALIZED, vm, operation)
+            raise refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
         if meeting == "preempt":
             row = _row_of_what_preempts(vm, operation, kinds, row)
         if row is None:
-            raise _refused(_refusal(vm, operation), vm, operation)
+            raise refused(_refusal(vm, operation), vm, operation)
         return _Judged(operation, kinds, row, meeting)
 
     def _at_the_same_instant(self, older: OperationRecord, operation: Operation) -> bool:
@@ -473,7 +473,7 @@ def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
     return table.CONFLICT if in_the_way and found is table.BUSY else found
 
 
-def _refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
+def refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
     target = table.TARGETS.get(vm.power, vm.power)
     if vm.operation is not None and vm.operation.row is not None:
         ends_in = vm.operation.row.ends_in  # a redeploy passes through more than it is set to
