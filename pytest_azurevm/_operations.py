@@ -142,7 +142,8 @@ class Operations(Machines):
         elif judged.operation in table.TRIES_EXTENSIONS_AGAIN and row.agent == "ready":
             failed = extensions.failed(vm.model)
             ends_us += sum(self.timing.extension_us(vm.name) for _ in failed)
-        fate = self.fate(vm, judged.operation) or _beyond_repair(vm, row)
+        # Where there is nothing to do, nothing can go wrong.
+        fate = (self.fate(vm, judged.operation) if row.shows else None) or _beyond_repair(vm, row)
         if fate is not None:
             views_us, ends_us = self._fated(fate, row, views_us, ends_us)
         return _Plan(judged, min(views_us, LONGEST_US), min(ends_us, LONGEST_US), fate)

@@ -479,6 +479,26 @@ def test_a_rule_does_not_count_what_azure_itself_refuses(fake, web):
     assert rule.hits == 1
 
 
+@pytest.mark.parametrize(
+    ("operation", "power_state", "failure"),
+    [
+        ("start", "running", failures.AllocationFailed()),
+        ("start", "running", failures.VMStartTimedOut()),
+        ("power_off", "stopped", failures.InternalOperationError()),
+        ("deallocate", "deallocated", failures.Stuck()),
+    ],
+    ids=repr,
+)
+def test_a_rule_does_not_count_what_has_nothing_to_do(fake, operation, power_state, failure):
+    """A machine that is where it is to be allocates nothing, and starts nothing that could fail."""
+    vm = fake.add_vm("web-1", resource_group=GROUP, power_state=power_state)
+    rule = fake.inject(failure, on=operation)
+    begin(fake, operation, "web-1").result()
+
+    assert (rule.hits, vm.power_state, vm.provisioning_state) == (0, power_state, "Succeeded")
+    rule.remove()
+
+
 @pytest.mark.parametrize("body", [{}, changed(linux_vm(), "location", "nowhere")])
 def test_a_rule_does_not_count_a_create_that_cannot_be(fake, body):
     """A create whose body Azure refuses is no create that failed."""
@@ -896,8 +916,8 @@ def test_the_end_names_a_call_to_which_it_cannot_happen(strict):
     [
         ({"after": 1}, ", after=1", 1, "1 request met that condition, to no effect: after=1 lets the first 1 pass."),
         ({"after": 3}, ", after=3", 2, "2 requests met that condition, to no effect: after=3 lets the first 3 pass."),
-        ({}, "", 2, "2 requests met that condition, to no effect: Azure itself refused them, or they showed nothing that it could change."),
-        ({"probability": 1e-9}, ", probability=1e-09", 1, "1 request met that condition, to no effect: by chance (probability=1e-09) it struck none; or Azure itself refused them, or they showed nothing that it could change."),
+        ({}, "", 2, "2 requests met that condition, to no effect: Azure itself refused them, they had nothing to do, or they showed nothing that it could change."),
+        ({"probability": 1e-9}, ", probability=1e-09", 1, "1 request met that condition, to no effect: by chance (probability=1e-09) it struck none; or Azure itself refused them, they had nothing to do, or they showed nothing that it could change."),
     ],
 )  # fmt: skip
 def test_the_end_says_why_what_met_the_condition_was_let_pass(
