@@ -382,9 +382,9 @@ class ArmError(Failure):
         phase: ``"refused"``: at once; ``"failed"``: accepted, and the operation fails;
             ``"recovering"``: the same, and the machine recovers later; ``"preempted"``: accepted,
             and the operation ends Canceled.
-        target: what it is about.
-        details: errors within it.
-        headers: more headers of the answer, such as ``Retry-After``.
+        target: what it is about, where it refuses a request.
+        details: errors within it, likewise.
+        headers: more headers of that answer, such as ``Retry-After``.
         fails_after: virtual seconds until an accepted operation ends.
         recovers_after: virtual seconds after that until the machine has recovered.
 
@@ -420,6 +420,11 @@ class ArmError(Failure):
             raise ValueError(f"status must be that of an error, 400 to 599, not {self.status!r}")
         if self.recovers_after is not None and self.phase != "recovering":
             raise ValueError("recovers_after goes with phase='recovering' only")
+        if self.phase != "refused" and (self.target or self.details or self.headers):
+            raise ValueError(
+                "target, details and headers go with phase='refused' only: an operation's document "
+                "tells the code and the message"
+            )
         if self.phase == "refused" and self.fails_after is not None:
             raise ValueError("fails_after goes with an operation that is accepted, not refused")
         if self.phase == "recovering" and self.recovers_after is None:

@@ -838,6 +838,21 @@ def test_a_failure_that_cannot_be_is_refused(kind, arguments, error, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"target": "t"},
+        {"details": [{"code": "d", "message": "m"}]},
+        {"headers": {"Retry-After": "1"}},
+    ],
+    ids=str,
+)
+def test_what_only_a_refusal_tells(member):
+    """An operation's document has a code and a message: what it would not tell is not taken."""
+    with pytest.raises(ValueError, match="phase='refused' only: an operation"):
+        failures.ArmError("X", "It failed.", phase="failed", **member)
+
+
 @pytest.mark.parametrize("phase", ["failed", "recovering", "preempted"])
 def test_an_error_of_an_accepted_operation_fits_no_read(fake, phase):
     """An ``ArmError`` that comes later is refused where nothing is accepted that could fail."""
