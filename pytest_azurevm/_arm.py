@@ -159,8 +159,6 @@ class Arm:
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
-        if vm is None and method not in ("PUT", "DELETE"):
-            self._judge_eviction(subscription, group, name)
         if len(path) == 1:
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
@@ -171,7 +169,7 @@ class Arm:
                 return self._delete(exchange, vm)
             only(method, "GET")
             self.door.admit(exchange, "get", subscription, group, vm=vm)
-            return self._get(exchange, _existing(vm, group, name))
+            return self._get(exchange, self._existing(vm, subscription, group, name))
         action = path[1].lower()
         if action == "extensions" and len(path) <= 3:
             extension = path[2] if path[2:] else ""
@@ -179,16 +177,16 @@ class Arm:
         if len(path) == 2 and action == "instanceview":
             only(method, "GET")
             self.door.admit(exchange, "instance_view", subscription, group, vm=vm)
-            return self._instance_view(exchange, _existing(vm, group, name))
+            return self._instance_view(exchange, self._existing(vm, subscription, group, name))
         if len(path) == 2 and method == "POST" and action in _AT_ONCE:
             operation, status = _AT_ONCE[action]
             self.door.admit(exchange, operation, subscription, group, vm=vm)
-            self._do_at_once(operation, _existing(vm, group, name))
+            self._do_at_once(operation, self._existing(vm, subscription, group, name))
             return Answer(status, None, exchange.counted)
         if len(path) == 2 and method == "POST" and action in _POWER_ACTIONS:
             operation = _POWER_ACTIONS[action]
             self.door.admit(exchange, operation, subscription, group, vm=vm)
-            vm = _existing(vm, group, name)
+            vm = self._existing(vm, subscription, group, name)
             _judge_flags(exchange, operation)
             if operation == "reimage" and exchange.request.body:
                 checked(*read_json(exchange.request.body), REIMAGE)  # it leaves no trace
@@ -214,6 +212,8 @@ class Arm:
         value, text = read_json(exchange.request.body) if writes else (None, "")
         self.door.admit(exchange, operation, subscription, group, vm=vm, body=value)
         if vm is None:
+            if method not in ("PUT", "DELETE"):
+                self._judge_eviction(subscription, group, exchange.segments[7])
             verb = {"GET": "read", "DELETE": "delete"}.get(method, "write")
             parent = "/" + "/".join(exchange.segments[:8])
             raise arm_error("no-parent", action=verb, parent=parent)
@@ -250,7 +250,7 @@ class Arm:
         if what == "virtualmachines" and len(path) == 2:
             subscription = self._judged_scope(exchange)
             only(method, "GET")
-            self.door.admit(exchange, "list_by_location", subscription)
+            self.door.admit(exchange, "list_by_location", subscription, location=location)
             return self._list(exchange, subscription, belongs=lambda vm: vm.location == location)
         if what == "operations" and len(path) == 3:
             exchange.operation = "poll"
@@ -303,7 +303,7 @@ class Arm:
         exchange.operation = "update"
         value, text = read_json(exchange.request.body)
         self.door.admit(exchange, "update", subscription, group, vm=vm, body=value)
-        vm = _existing(vm, group, name)
+        vm = self._existing(vm, subscription, group, name)
         body = checked(value, text)
         self._judge_etag(exchange, vm)
         return self._written(exchange, self._compute.patch(vm, body), "Updating")
@@ -313,6 +313,15 @@ class Arm:
             return Answer(204)  # [spec; no recording deletes an absent VM of an existing group]
         _judge_flags(exchange, "delete")
         return accepted(exchange, self._compute.act(vm, "delete"))
+
+    def _existing(
+        self, vm: VirtualMachine | None, subscription: str, group: str, name: str
+    ) -> VirtualMachine:
+        if vm is None:
+            self._judge_eviction(subscription, group, name)
+            # Type and names are printed as in the request [rec].
+            raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
+        return vm
 
     def _judge_eviction(self, subscription: str, group: str, name: str) -> None:
         """Let Compute itself say that an evicted VM is gone, for ARM has not heard of it [rec]."""
@@ -455,13 +464,6 @@ def checked_group(group: str) -> None:
     if not _GROUP.fullmatch(group):
         bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
         raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
-
-
-def _existing(vm: VirtualMachine | None, group: str, name: str) -> VirtualMachine:
-    if vm is None:
-        # Type and names are printed as in the request [rec].
-        raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
-    return vm
 
 
 def _extension_operation(method: str, name: str, *, new: bool) -> str:

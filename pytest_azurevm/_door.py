@@ -16,6 +16,7 @@ from pytest_azurevm._lro import region_of
 from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
 from pytest_azurevm._rules import NOTHING, Rules
 
+_TOO_MANY: Final = 429
 _OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {"list", "list_all", "list_by_location"}
 
 
@@ -47,6 +48,7 @@ class Door:
         *,
         vm: VirtualMachine | None = None,
         body: Any = None,
+        location: str = "",
         record: OperationRecord | None = None,
     ) -> None:
         """Let a request in: what is injected strikes it here, and it is counted.
@@ -56,7 +58,7 @@ class Door:
             AnswerLost: it is lost before anything is done.
         """
         exchange.operation = operation
-        location = vm.location if vm is not None else location_of(body)
+        location = location or (vm.location if vm is not None else location_of(body))
         if self._rules:
             self.struck = self._rules.strike(
                 Situation(
@@ -73,11 +75,11 @@ class Door:
                     body=body,
                 )
             )
-            lost = self.struck.lost
-            if self.struck.refusal is not None:
-                raise self.struck.refusal
-            if lost is not None and not lost.work_done:
-                raise lost.error or AnswerLost(lost.instead)
+        refusal, lost = self.struck.refusal, self.struck.lost
+        if refusal is not None and (refusal.gateway or refusal.status == _TOO_MANY):
+            raise refusal
+        if lost is not None and not lost.work_done:
+            raise lost.error or AnswerLost(lost.instead)
         if record is not None:
             self._count(exchange, region_of(record.vm), record.operation_id)
         elif vm is not None:
@@ -87,12 +89,14 @@ class Door:
             self._count(exchange, f"{subscription}/{location}", key)
         elif operation not in _OF_ONE_VM:  # of one that is not there the front door knows [rec]
             self._count(exchange, subscription, "")
+        if refusal is not None:  # Compute's own are counted [rec]
+            raise refusal
 
     def _count(self, exchange: Exchange, region: str, resource: str) -> None:
         """Draw on the buckets, and refuse what finds one empty if limits are enforced."""
         policy = throttling.policy_of(exchange.operation, exchange.request.method.upper())
         now_us = self._clock.now_us
-        if self.enforces_limits:
+        if self.enforces_limits and self.struck.refusal is None:
             empty = self._buckets.empty(policy, region, resource, now_us)
             if empty is not None:
                 seconds, of_resource = empty

@@ -11,7 +11,7 @@ from pytest_azurevm._errors import AGENT_SILENT, PREEMPTED, arm_error
 from pytest_azurevm._lifecycle import (
     Operation,
 )
-from pytest_azurevm._operations import Operations, standing
+from pytest_azurevm._operations import Operations, fixes_power, refused, standing
 from pytest_azurevm._records import (
     Fate,
     OperationRecord,
@@ -57,6 +57,9 @@ class ExtensionOperations(Operations):
     ) -> OperationRecord:
         """Begin an operation on one extension, beside those on others."""
         judged = self._judge(vm, operation, frozenset())
+        preempted = vm.operation  # if any, for it was judged so
+        if preempted is not None and fixes_power(preempted):  # a create: there is no guest yet
+            raise refused(table.CONFLICT, vm, operation)
         if not models.takes_extensions(vm.model):
             raise arm_error("no-extensions")
         plan = self._plan(vm, judged)
@@ -74,6 +77,8 @@ class ExtensionOperations(Operations):
             extension=extension["name"],
         )
         self._operations[record.operation_id] = record
+        if preempted is not None:
+            self._close(preempted, "Canceled", PREEMPTED)
         for older in vm.extension_operations:
             if older.extension == record.extension and table.SAME_EXTENSION == "preempt":
                 self._close(older, "Canceled", PREEMPTED)

@@ -48,6 +48,8 @@ BOTH: Final = {
     "extension_create_or_update": ("extension_create", "extension_update"),
 }
 
+USED_CORES: Final = 100  # of a quota that is used up
+
 # What ARM calls what an operation does to a virtual machine [doc "Azure resource provider
 # operations"].
 _ACTIONS: Final = {
@@ -106,6 +108,11 @@ class Situation:
         return asked or _text(self.model, "properties", "hardwareProfile", "vmSize")
 
     @property
+    def _cores(self) -> int:
+        """What the size's name says of its cores; no size has as many as 10,000."""
+        return int((re.search(r"\d{1,4}", self.size) or ["2"])[0])
+
+    @property
     def _writes(self) -> bool:
         return self.operation in ("create", "update")
 
@@ -123,7 +130,8 @@ class Situation:
             "location": self.location,
             "size": self.size,
             "scope": self.scope,
-            "cores": (re.search(r"\d+", self.size) or ["2"])[0],
+            "cores": str(self._cores),
+            "cores_wanted": str(USED_CORES + self._cores),
             "action": action_of(self.operation),
             "route": self.route,
             "verb": "delete" if self.operation.endswith("delete") else "write",

@@ -81,10 +81,10 @@ class QuotaExceeded(Refused):
     code = "OperationNotAllowed"
     message = (
         "Operation could not be completed as it results in exceeding approved Total Regional Cores quota. Additional details - Deployment Model: Resource Manager, "
-        "Location: {location}, Current Limit: 100, Current Usage: 100, Additional Required: {cores}, (Minimum) New Limit Required: 1{cores:0>2}. "
+        "Location: {location}, Current Limit: 100, Current Usage: 100, Additional Required: {cores}, (Minimum) New Limit Required: {cores_wanted}. "
         "Setup Alerts when Quota reaches threshold. Learn more at https://aka.ms/quotamonitoringalerting . Submit a request for Quota increase at "
         "https://aka.ms/ProdportalCRP/#blade/Microsoft_Azure_Capacity/UsageAndQuota.ReactView/Parameters/%7B%22subscriptionId%22:%22{subscription}%22,%22command%22:%22openQuotaApprovalBlade%22,"
-        "%22quotas%22:[%7B%22location%22:%22{location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22cores%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:1{cores:0>2},%22unit%22:%22Count%22,"
+        "%22quotas%22:[%7B%22location%22:%22{location}%22,%22providerId%22:%22Microsoft.Compute%22,%22resourceName%22:%22cores%22,%22quotaRequest%22:%7B%22properties%22:%7B%22limit%22:{cores_wanted},%22unit%22:%22Count%22,"
         "%22name%22:%7B%22value%22:%22cores%22%7D%7D%7D%7D]%7D by specifying parameters listed in the ‘Details’ section for deployment to succeed. "
         "Please read more about quota limits at https://docs.microsoft.com/en-us/azure/azure-supportability/regional-quota-requests"
     )
@@ -386,9 +386,9 @@ class ArmError(Failure):
         phase: ``"refused"``: at once; ``"failed"``: accepted, and the operation fails;
             ``"recovering"``: the same, and the machine recovers later; ``"preempted"``: accepted,
             and the operation ends Canceled.
-        target: what it is about.
-        details: errors within it.
-        headers: more headers of the answer, such as ``Retry-After``.
+        target: what it is about, where it refuses a request.
+        details: errors within it, likewise.
+        headers: more headers of that answer, such as ``Retry-After``.
         fails_after: virtual seconds until an accepted operation ends.
         recovers_after: virtual seconds after that until the machine has recovered.
 
@@ -424,6 +424,11 @@ class ArmError(Failure):
             raise ValueError(f"status must be that of an error, 400 to 599, not {self.status!r}")
         if self.recovers_after is not None and self.phase != "recovering":
             raise ValueError("recovers_after goes with phase='recovering' only")
+        if self.phase != "refused" and (self.target or self.details or self.headers):
+            raise ValueError(
+                "target, details and headers go with phase='refused' only: an operation's document "
+                "tells the code and the message"
+            )
         if self.phase == "refused" and self.fails_after is not None:
             raise ValueError("fails_after goes with an operation that is accepted, not refused")
         if self.phase == "recovering" and self.recovers_after is None:

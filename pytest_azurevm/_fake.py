@@ -95,9 +95,9 @@ class FakeCompute:
             counted. It can be set later, too.
         strict: whether leaving the fake is an error while an injected failure has never struck.
         sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
-            virtual too; ``"real"`` leaves them alone. ``time.time()``, ``time.monotonic()`` and
-            ``datetime.now()`` are real in both, unless freezegun or time-machine freezes them: so a
-            loop whose deadline reads them needs frozen time. Waits of ``threading`` (events,
+            virtual too; ``"real"`` leaves them alone. ``time.time()``, ``time.monotonic()`` and the
+            present of ``datetime`` are real in both, unless freezegun or time-machine freezes them:
+            so a loop whose deadline reads them needs frozen time. Waits of ``threading`` (events,
             conditions, queues) with a timeout are real too.
 
     Raises:

@@ -616,8 +616,8 @@ TRIES_EXTENSIONS_AGAIN: Final[tuple[Operation, ...]] = ("start", "redeploy")
 
 # With an agent that reports this no extension is installed or taken away; the operation waits so
 # long for it, from its start, and then has failed [rec test_vm_create_with_default_trusted_launch].
-# That it also waits for one that has not reported yet is assumed.
-DEAF: Final[tuple[AgentReport, ...]] = ("unresponsive", "not populated")
+# That it also waits for one that has not reported yet, or whose system was never set up, is assumed.
+DEAF: Final[tuple[AgentReport, ...]] = ("unresponsive", "not populated", "absent")
 AGENT_GIVEN_UP_AFTER_S: Final = 1_500.0
 
 # What an extension in a create request takes, one after the other [rec, n=90: median, 90th].

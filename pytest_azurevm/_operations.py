@@ -92,25 +92,25 @@ class Operations(Machines):
                 raise arm_error("concurrent-write")
             meeting = table.meet(vm.operation.operation, operation, self.concurrency)
             if meeting == "deleting":
-                raise _refused(table.MARKED_FOR_DELETION, vm, operation)
+                raise refused(table.MARKED_FOR_DELETION, vm, operation)
             if meeting == "conflict":
-                raise _refused(table.CONFLICT, vm, operation)
+                raise refused(table.CONFLICT, vm, operation)
             if meeting == "refuse":
-                raise _refused(_refusal(vm, operation), vm, operation)
+                raise refused(_refusal(vm, operation), vm, operation)
             if meeting == "busy":
-                raise _refused(table.BUSY, vm, operation)
+                raise refused(table.BUSY, vm, operation)
             if meeting in ("follow", "beside"):
                 return _Judged(operation, kinds, None, meeting)
         for older in vm.extension_operations:
             if table.meet(older.operation, operation) == "refuse":
-                raise _refused(_refusal(vm, operation), vm, operation)
+                raise refused(_refusal(vm, operation), vm, operation)
         if vm.generalized and operation in table.GENERALIZED.operations:
-            raise _refused(table.GENERALIZED, vm, operation)
+            raise refused(table.GENERALIZED, vm, operation)
         row = table.find_row(operation, vm.power, kinds)
         if meeting == "preempt":
             row = _row_of_what_preempts(vm, operation, kinds, row)
         if row is None:
-            raise _refused(_refusal(vm, operation), vm, operation)
+            raise refused(_refusal(vm, operation), vm, operation)
         return _Judged(operation, kinds, row, meeting)
 
     def _at_the_same_instant(self, older: OperationRecord, operation: Operation) -> bool:
@@ -142,7 +142,8 @@ class Operations(Machines):
         elif judged.operation in table.TRIES_EXTENSIONS_AGAIN and row.agent == "ready":
             failed = extensions.failed(vm.model)
             ends_us += sum(self.timing.extension_us(vm.name) for _ in failed)
-        fate = self.fate(vm, judged.operation) or _beyond_repair(vm, row)
+        # Where there is nothing to do, nothing can go wrong.
+        fate = (self.fate(vm, judged.operation) if row.shows else None) or _beyond_repair(vm, row)
         if fate is not None:
             views_us, ends_us = self._fated(fate, row, views_us, ends_us)
         return _Plan(judged, min(views_us, LONGEST_US), min(ends_us, LONGEST_US), fate)
@@ -150,12 +151,12 @@ class Operations(Machines):
     def _fated(self, fate: Fate, row: Row, views_us: int, ends_us: int) -> tuple[int, int]:
         """Say how long an operation of that fate takes, its views and altogether."""
         longer_us = microseconds(fate.longer_s)
+        if fate.usually_s is not None:
+            ends_us = self.timing.recorded_us(fate.usually_s)
         views_us = round(views_us * fate.factor) + longer_us
         ends_us = round(ends_us * fate.factor) + longer_us
         if fate.ends_after_s is not None:
             ends_us = microseconds(fate.ends_after_s)
-        elif fate.usually_s is not None:
-            ends_us = round(self.timing.recorded_us(fate.usually_s) * fate.factor) + longer_us
         # However early it ends: it has come as far as where it is held.
         before = sum(shown.share for shown in row.shows[: table.held(row, fate.held_in)])
         if before * views_us > ends_us:
@@ -194,10 +195,10 @@ class Operations(Machines):
             vm.goal = row.goal
         fate = plan.fate
         self._show_in_turn(record, row, plan.views_us, fate)
+        if fate is not None:  # first: what comes during it comes before its end, if at one instant
+            self._foresee(record, fate, plan.ends_us)
         if fate is None or fate.ends != "InProgress":
             record.due += (self.clock.at(end_us, partial(self._end, record, row, fate)),)
-        if fate is not None:
-            self._foresee(record, fate, plan.ends_us)
         return record
 
     def _foresee(self, record: OperationRecord, fate: Fate, span_us: int) -> None:
@@ -261,7 +262,18 @@ class Operations(Machines):
         self._provisioned(vm, "failed", error, power, f"{record.operation}: {error[0]}")
         if fate.extension is not None:
             self._boot(vm)
+        else:
+            self._guest_goes_on(record)
         self._afterwards(vm, fate, error)
+
+    def _guest_goes_on(self, record: OperationRecord) -> None:
+        """The guest boots that the operation took down, or found booting, if it is to run."""
+        vm = record.vm
+        if vm.power != table.GUEST_RUNS_IN or not fixes_power(record) or record.row is None:
+            return
+        taken_down = any(shown.agent == vm.agent for shown in record.row.shows)
+        if vm.agent == table.AGENT_COMING_UP or (taken_down and not vm.create_failed):
+            self._boot(vm)
 
     def _afterwards(self, vm: VirtualMachine, fate: Fate, error: tuple[str, str]) -> None:
         """Put on the agenda what becomes of a machine whose operation failed."""
@@ -270,8 +282,9 @@ class Operations(Machines):
             due_us = now_us + microseconds(fate.comes_up_after_s)
             self._guest_later(vm, due_us, partial(self._come_up, vm))
         if fate.recovers_after_s is not None:
+            # Whatever its guest does meanwhile, so that this is nothing of the guest's.
             due_us = now_us + microseconds(fate.recovers_after_s)
-            self._guest_later(vm, due_us, partial(self._recover, vm, error))
+            self.clock.at(due_us, partial(self._recover, vm, error))
 
     def _pushed_aside(self, record: OperationRecord, fate: Fate) -> None:
         """Somebody's newer operation is over at once: it leaves the machine Succeeded."""
@@ -282,8 +295,11 @@ class Operations(Machines):
         power = vm.power if not fixes_power(record) else record.before.power
         if record.operation == "create":
             power = vm.goal = table.AFTER_A_PREEMPTED_CREATE
+        elif fixes_power(record):
+            vm.goal = record.before.goal
         vm.effective_model = vm.model
         self._provisioned(vm, "succeeded", None, power, f"{record.operation}: {fate.error[0]}")
+        self._guest_goes_on(record)
 
     def _come_up(self, vm: VirtualMachine) -> None:
         """The system is up at last; what failed stays failed [seen scylla-cluster-tests#15004]."""
@@ -292,11 +308,14 @@ class Operations(Machines):
 
     def _recover(self, vm: VirtualMachine, error: tuple[str, str]) -> None:
         """The machine is well after all [doc "automatically transition to success"]."""
-        if vm.provisioning != "failed" or vm.failure != error:
+        if vm.failure is not error or vm.deleted_us is not None:
             return  # something else has happened to it since
+        if vm.provisioning != "failed":
+            vm.failure = None  # what is in flight says what it shows from here on
+            return
         vm.effective_model = vm.model
         self._provisioned(vm, "succeeded", None, vm.power, f"recovered from {error[0]}")
-        if vm.power == table.GUEST_RUNS_IN:
+        if vm.power == table.GUEST_RUNS_IN and vm.agent == "absent":
             self._boot(vm)
 
     def _end_well(
@@ -455,7 +474,7 @@ def _refusal(vm: VirtualMachine, operation: Operation) -> table.Refusal:
     return table.CONFLICT if in_the_way and found is table.BUSY else found
 
 
-def _refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
+def refused(refusal: table.Refusal, vm: VirtualMachine, operation: Operation) -> ArmError:
     target = table.TARGETS.get(vm.power, vm.power)
     if vm.operation is not None and vm.operation.row is not None:
         ends_in = vm.operation.row.ends_in  # a redeploy passes through more than it is set to

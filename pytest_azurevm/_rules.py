@@ -201,7 +201,10 @@ class Injection(AbstractContextManager["Injection"]):
         if self.probability < 1:
             why.append(f"by chance (probability={self.probability:g}) it struck none")
         if self._met > self.after:
-            why.append("Azure itself refused them, or they showed nothing that it could change")
+            why.append(
+                "Azure itself refused them, they had nothing to do, or they showed nothing that it "
+                "could change"
+            )
         requests = "1 request" if self._met == 1 else f"{self._met} requests"
         return f"{requests} met that condition, to no effect: {'; or '.join(why)}."
 

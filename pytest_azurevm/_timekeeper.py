@@ -106,8 +106,8 @@ class Timekeeper(Movement):
                 "what it waits for never comes. It is "
                 f"{self.calendar(self._now_us).isoformat()}. End what never ends "
                 "(vm.cancel_operation()), or give the loop an end that virtual time reaches: "
-                "time.time(), time.monotonic() and datetime.now() are real unless freezegun or "
-                "time-machine freezes them."
+                "time.time(), time.monotonic() and datetime's present are real unless freezegun "
+                "or time-machine freezes them."
             )
 
     def wait_for_thread(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+from pytest_azurevm import failures
 from pytest_azurevm._records import Fate
 from tests.builders import GROUP, begin, begin_put, changed, codes, linux_vm, polled, refusal
 from tests.test_operations import agent, spot_vm
@@ -123,6 +124,17 @@ def test_deleting_what_an_eviction_deleted(fake):
     begin(fake, "delete", "web-1").result()
 
     assert fake.calls.filter(operation="delete")[0].status == 204
+
+
+def test_looking_for_what_an_eviction_deleted(fake):
+    """A GET of it is a GET in the log of calls, and a failure can strike it."""
+    spot_vm(fake, policy="Delete").evict()
+    fake.clock.advance(minutes=1)
+    lost = fake.inject(failures.ServerError(), on="get")
+    told = refusal(lambda: fake.client.virtual_machines.get(GROUP, "web-1"))
+
+    assert (told, lost.hits) == (GONE, 1)
+    assert [call.status for call in fake.calls.filter(operation="get")] == [503, 404]
 
 
 @pytest.mark.parametrize("policy", ["Deallocate", "Delete"])

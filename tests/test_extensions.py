@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_azurevm import FakeCompute
 from pytest_azurevm import _lifecycle as table
 from pytest_azurevm._records import Fate
 from tests.builders import (
@@ -720,3 +721,31 @@ def test_the_routes_that_there_are(fake, vm):
     assert [status("POST", "/hello"), status("PUT", ""), status("DELETE", "")] == [405] * 3
     assert status("GET", "/hello/more") == 501
     assert fake.calls[-1].operation == "other"
+
+
+@pytest.mark.parametrize("newer", ["put", "delete"])
+@pytest.mark.parametrize("older", ["update", "reapply"])
+def test_an_extension_preempts_where_that_is_set(older, newer):
+    """With the policy preempt, an operation on an extension ends one on its machine Canceled."""
+    with FakeCompute(concurrency="preempt") as fake:
+        vm = fake.add_vm("web-1", resource_group=GROUP)
+        put(fake).result()
+        first = begin(fake, older, "web-1")
+        second = put(fake, "other") if newer == "put" else delete(fake)
+        fake.clock.advance(minutes=5)
+
+        assert (first.status(), second.status()) == ("Canceled", "Succeeded")
+        assert refusal(first.result)[1] == "OperationPreempted"
+        assert [one["name"] for one in vm.extensions] == (
+            ["hello", "other"] if newer == "put" else []
+        )
+        assert (vm.provisioning_state, vm.operation) == ("Succeeded", None)
+
+
+def test_an_extension_preempts_no_create():
+    """Whatever the policy, a machine that is being created takes no operation on an extension."""
+    with FakeCompute(concurrency="preempt") as fake:
+        begin_put(fake, "web-1", linux_vm())
+        fake.clock.advance(60)
+
+        assert refusal(lambda: put(fake)) == (409, "Conflict", CONCURRENT, None)

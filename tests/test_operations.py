@@ -10,6 +10,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from pytest_azurevm import _lifecycle as table
+from pytest_azurevm import failures
 from pytest_azurevm._records import Fate
 from tests.builders import (
     GROUP,
@@ -490,3 +491,53 @@ def test_a_redeploy_that_is_preempted_by_a_delete(fake):
     ]
     assert json.loads(fake.calls[0].answered or b"{}") == {}
     assert fake.vms == ()
+
+
+# --- operations that fail, or are pushed aside -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "failure", [failures.InternalOperationError(), failures.OperationPreempted()], ids=repr
+)
+@pytest.mark.parametrize("operation", ["deallocate", "reimage", "redeploy", "restart", "power_off"])
+def test_the_agent_of_a_guest_that_goes_on(fake, operation, failure):
+    """A machine that goes on running, its operation having come to nothing, has its agent again."""
+    fake.add_vm("web-1", resource_group=GROUP)
+    fake.inject(failure, on=operation)
+    begin(fake, operation, "web-1")
+    fake.clock.advance(minutes=30)
+
+    assert codes(fake, "web-1")[-1] == "PowerState/running"
+    assert agent(fake) == "Ready"
+
+
+def test_the_agent_of_a_guest_whose_create_failed_late(fake):
+    """A machine whose system is up, though its create failed, has its agent."""
+    fake.inject(failures.InternalOperationError(), on="create")
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(minutes=30)
+
+    assert agent(fake) == "Ready"
+
+
+def test_a_failed_restart_brings_no_agent_back(fake):
+    """A guest that crashed is not brought up by a restart that fails."""
+    fake.add_vm("web-1", resource_group=GROUP).guest_crash()
+    fake.clock.advance(minutes=5)
+    fake.inject(failures.InternalOperationError(), on="restart")
+    begin(fake, "restart", "web-1")
+    fake.clock.advance(minutes=30)
+
+    assert agent(fake) == "Not Ready"
+
+
+@pytest.mark.parametrize("operation", ["start", "deallocate"])
+def test_an_operation_pushed_aside_leaves_the_goal(fake, operation):
+    """What a machine is set to is what it was before an operation that came to nothing."""
+    vm = fake.add_vm("web-1", resource_group=GROUP, power_state="stopped")
+    fake.inject(failures.OperationPreempted(), on=operation)
+    begin(fake, operation, "web-1")
+    fake.clock.advance(minutes=30)
+
+    assert (vm.power_state, vm.goal_state) == ("stopped", "stopped")
+    assert refusal(lambda: begin(fake, "restart", "web-1"))[1] == "OperationNotAllowed"

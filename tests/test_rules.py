@@ -205,6 +205,18 @@ def test_a_list_of_a_group_has_a_group_and_no_machine(fake, web):
     assert by_group.hits == 1
 
 
+def test_a_list_of_a_region_has_that_region(fake, web):
+    """A list by location is matched by the location that it names, in any spelling."""
+    elsewhere = fake.inject(OTHER, on="list_by_location", location="eastus")
+    here = fake.inject(BROKEN, on="list_by_location", location="west*")
+
+    assert struck(lambda: list(fake.client.virtual_machines.list_by_location("West Europe"))) == (
+        "Broken"
+    )
+    assert (elsewhere.hits, here.hits) == (0, 1)
+    elsewhere.remove()
+
+
 def test_an_absent_machine_has_a_name_and_a_group(fake):
     """A GET of what is not there is struck by its name, before Azure says that it is not there."""
     fake.inject(BROKEN, on="get", vm="web-*", resource_group="shop")
@@ -415,6 +427,18 @@ def test_slow_and_another_failure_strike_one_call(fake):
     never.remove()
 
 
+def test_slow_delays_a_failure_that_has_seconds_of_its_own(fake):
+    """The 40 seconds after which Azure gives an allocation up take longer, too."""
+    fake.inject(failures.Slow(factor=3, longer=7))
+    fake.inject(failures.AllocationFailed())
+    begin_put(fake, "new-1", linux_vm())
+    fake.clock.advance(40 * 3 + 7 - 1)
+    before = fake.vm("new-1").provisioning_state
+    fake.clock.advance(1)
+
+    assert (before, fake.vm("new-1").provisioning_state) == ("Creating", "Failed")
+
+
 def test_two_slow_ones_add_up(fake, web):
     """The factors of two slow rules multiply, and their seconds add up."""
     fake.inject(failures.Slow(factor=2, longer=5), on="deallocate")
@@ -453,6 +477,26 @@ def test_a_rule_does_not_count_what_azure_itself_refuses(fake, web):
     poller = ASKED["restart"](fake)
     assert refusal(poller.result)[1] == "VMStartTimedOut"
     assert rule.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "power_state", "failure"),
+    [
+        ("start", "running", failures.AllocationFailed()),
+        ("start", "running", failures.VMStartTimedOut()),
+        ("power_off", "stopped", failures.InternalOperationError()),
+        ("deallocate", "deallocated", failures.Stuck()),
+    ],
+    ids=repr,
+)
+def test_a_rule_does_not_count_what_has_nothing_to_do(fake, operation, power_state, failure):
+    """A machine that is where it is to be allocates nothing, and starts nothing that could fail."""
+    vm = fake.add_vm("web-1", resource_group=GROUP, power_state=power_state)
+    rule = fake.inject(failure, on=operation)
+    begin(fake, operation, "web-1").result()
+
+    assert (rule.hits, vm.power_state, vm.provisioning_state) == (0, power_state, "Succeeded")
+    rule.remove()
 
 
 @pytest.mark.parametrize("body", [{}, changed(linux_vm(), "location", "nowhere")])
@@ -794,6 +838,21 @@ def test_a_failure_that_cannot_be_is_refused(kind, arguments, error, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"target": "t"},
+        {"details": [{"code": "d", "message": "m"}]},
+        {"headers": {"Retry-After": "1"}},
+    ],
+    ids=str,
+)
+def test_what_only_a_refusal_tells(member):
+    """An operation's document has a code and a message: what it would not tell is not taken."""
+    with pytest.raises(ValueError, match="phase='refused' only: an operation"):
+        failures.ArmError("X", "It failed.", phase="failed", **member)
+
+
 @pytest.mark.parametrize("phase", ["failed", "recovering", "preempted"])
 def test_an_error_of_an_accepted_operation_fits_no_read(fake, phase):
     """An ``ArmError`` that comes later is refused where nothing is accepted that could fail."""
@@ -872,8 +931,8 @@ def test_the_end_names_a_call_to_which_it_cannot_happen(strict):
     [
         ({"after": 1}, ", after=1", 1, "1 request met that condition, to no effect: after=1 lets the first 1 pass."),
         ({"after": 3}, ", after=3", 2, "2 requests met that condition, to no effect: after=3 lets the first 3 pass."),
-        ({}, "", 2, "2 requests met that condition, to no effect: Azure itself refused them, or they showed nothing that it could change."),
-        ({"probability": 1e-9}, ", probability=1e-09", 1, "1 request met that condition, to no effect: by chance (probability=1e-09) it struck none; or Azure itself refused them, or they showed nothing that it could change."),
+        ({}, "", 2, "2 requests met that condition, to no effect: Azure itself refused them, they had nothing to do, or they showed nothing that it could change."),
+        ({"probability": 1e-9}, ", probability=1e-09", 1, "1 request met that condition, to no effect: by chance (probability=1e-09) it struck none; or Azure itself refused them, they had nothing to do, or they showed nothing that it could change."),
     ],
 )  # fmt: skip
 def test_the_end_says_why_what_met_the_condition_was_let_pass(

@@ -226,6 +226,20 @@ def test_3_quota(fake):
         fake.client.virtual_machines.get(GROUP, "web-1")
 
 
+@pytest.mark.parametrize(("size", "cores"), [("Standard_D2s_v5", 2), ("Standard_M128s", 128)])
+def test_3_quota_adds_up(fake, size, cores):
+    """3, quota: the new limit that is asked for is what is used and what is required."""
+    fake.inject(failures.QuotaExceeded())
+    larger = changed(linux_vm(), "properties.hardwareProfile.vmSize", size)
+    message = refusal(lambda: begin_put(fake, "web-1", larger))[2]
+
+    assert (
+        f"Current Limit: 100, Current Usage: 100, Additional Required: {cores}, "
+        f"(Minimum) New Limit Required: {100 + cores}."
+    ) in message
+    assert f"%22limit%22:{100 + cores}," in message
+
+
 def test_3_quota_reaction(fake):
     """3, quota: it is told from other refusals of that code by its text, and not tried again."""
     fake.inject(failures.QuotaExceeded())
@@ -301,6 +315,62 @@ def test_4_os_provisioning_timeout_has_a_limit(fake):
     assert ended == "recreated"
     assert seen(fake, "delete") == [(2405 + 29 * 60, 202)]
     assert provisioning(fake) == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("event", "left"),
+    [
+        ("guest_reboot", ("running", "Ready")),
+        ("guest_crash", ("running", "Not Ready")),
+        ("lose_agent", ("running", "Not Ready")),
+        ("fail_host", ("running", "Not Ready")),
+        ("guest_shutdown", ("stopped", None)),
+    ],
+)
+def test_4_os_provisioning_timeout_recovers_whatever_the_guest_does(fake, event, left):
+    """4, os-provisioning-timeout, recovers: what befalls the guest meanwhile does not forbid it."""
+    fake.inject(failures.OSProvisioningTimedOut(recovers_after=600))
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(2700)
+    vm = fake.vm("web-1")
+    vm.fail_host(heals_after=None) if event == "fail_host" else getattr(vm, event)()
+    fake.clock.advance(299)
+    before = provisioning(fake)
+    fake.clock.advance(301)
+
+    assert (before, provisioning(fake)) == ("Failed", "Succeeded")
+    assert (vm.power_state, agent(fake)) == left
+
+
+def test_4_os_provisioning_timeout_recovers_beside_an_operation(fake):
+    """4, os-provisioning-timeout, recovers: an extension that fails meanwhile hides nothing."""
+    fake.inject(failures.OSProvisioningTimedOut(recovers_after=600))
+    fake.inject(failures.VMExtensionProvisioningError(fails_after=100))
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(2950)
+    fake.client.virtual_machine_extensions.begin_create_or_update(
+        GROUP, "web-1", "hello", sent({"location": "westeurope", **EXTENSION})
+    )
+    seen_at = []
+    for seconds in (60, 60):
+        fake.clock.advance(seconds)
+        seen_at.append(codes(fake, "web-1")[0])
+
+    assert seen_at == ["ProvisioningState/updating", "ProvisioningState/succeeded"]
+
+
+def test_4_os_provisioning_timeout_has_no_agent_for_extensions(fake):
+    """4, os-provisioning-timeout: no agent ever reported, so an extension waits for it in vain."""
+    fake.inject(failures.OSProvisioningTimedOut())
+    begin_put(fake, "web-1", linux_vm())
+    fake.clock.advance(2400)
+    poller = fake.client.virtual_machine_extensions.begin_create_or_update(
+        GROUP, "web-1", "hello", sent({"location": "westeurope", **EXTENSION})
+    )
+
+    assert refusal(poller.result)[1] == "VMAgentStatusCommunicationError"
+    assert polled(fake, "Failed")[-1]["endTime"] == instant(2400 + 1500)
+    assert codes(fake, "web-1")[0] == "ProvisioningState/failed/OSProvisioningTimedOut"
 
 
 def test_5_os_provisioning_timeout_terminal(fake):

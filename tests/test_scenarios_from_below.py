@@ -179,6 +179,16 @@ def test_20_spot_evict_during_create(fake, policy):
 
 
 @pytest.mark.parametrize("policy", ["Deallocate", "Delete"])
+def test_20_spot_evict_during_create_in_no_time(fake, policy):
+    """20, spot-evict-during-create: it ends Canceled however little time the create takes."""
+    fake.timing.profile = "instant"
+    fake.inject(failures.SpotEvicted(during=True))
+    create = begin_put(fake, "web-1", spot(policy))
+
+    assert refusal(create.result)[:2] == (200, "OperationPreempted")
+
+
+@pytest.mark.parametrize("policy", ["Deallocate", "Delete"])
 def test_20_spot_evict_during_create_reaction(fake, policy):
     """20, spot-evict-during-create: it is taken for a preemption, and tried elsewhere."""
     evicted = fake.inject(failures.SpotEvicted(during=True), size="Standard_D*")

@@ -439,3 +439,32 @@ def test_an_injected_429_names_the_policy_of_the_request(fake, request_of):
     assert answer.headers["x-ms-ratelimit-remaining-resource"] == (
         f"Microsoft.Compute/{policy}SubscriptionMaximum;0"
     )
+
+
+@pytest.mark.parametrize(
+    ("failure", "header"),
+    [
+        (failures.Conflict(), FIRST[1][1]),
+        (failures.ScopeLocked(), None),
+        (failures.Throttled(), "Microsoft.Compute/UpdateVMSubscriptionMaximum;0"),
+    ],
+    ids=repr,
+)
+def test_an_injected_refusal_of_computes_own_is_counted(fake, failure, header):
+    """What Compute refuses tells what is left, as Azure does; what the front door refuses does not."""
+    fake.add_vm("web-1", resource_group=GROUP)
+    fake.inject(failure, on="start")
+    with pytest.raises(HttpResponseError) as caught:
+        fake.client.virtual_machines.begin_start(GROUP, "web-1", retry_total=0)
+
+    assert caught.value.response.headers.get("x-ms-ratelimit-remaining-resource") == header
+
+
+def test_an_injected_refusal_is_told_though_a_bucket_is_empty(limited):
+    """A refusal that counts as struck is the one that is answered, whatever the limits say."""
+    drain(limited)
+    rule = limited.inject(failures.Conflict())
+    with pytest.raises(HttpResponseError) as caught:
+        write(limited, retry_total=0)
+
+    assert (caught.value.status_code, rule.hits) == (409, 1)
