@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_arg
 from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._records import Fate
+from pytest_azurevm._timing import LONGEST_US
 from pytest_azurevm._vm_form import Json
 
 # How far a request comes, as Azure has it: an error at once, nothing is changed; accepted, and the
@@ -36,6 +37,7 @@ CHANGING: Final = (
     "create", "update", "delete", "start", "power_off", "restart", "deallocate", "redeploy",
     "reapply", "reimage", "extension_create", "extension_update", "extension_delete",
 )  # fmt: skip
+PREEMPTABLE: Final = tuple(operation for operation in CHANGING if operation != "delete")
 AT_ONCE: Final = ("generalize", "simulate_eviction")
 LOOKING: Final = (
     "get", "instance_view", "list", "list_all", "list_by_location", "poll", "extension_get",
@@ -253,8 +255,9 @@ class Failure:
         for field in fields(self):
             value = getattr(self, field.name)
             what = f"{type(self).__name__}({field.name}=...)"
-            if field.name.endswith("_after") and value is not None:
-                microseconds(value, what=what)
+            is_span = field.name.endswith("_after") and value is not None
+            if is_span and microseconds(value, what=what) > LONGEST_US:
+                raise ValueError(f"{what} must be ten years at most, not {value!r}")
             if isinstance(field.default, bool) and not isinstance(value, bool):
                 raise TypeError(f"{what} must be True or False, not {value!r}")
             if isinstance(field.default, str) and not isinstance(value, str):

@@ -15,13 +15,12 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._errors import ArmError
-from pytest_azurevm._failure import ALLOCATING, CHANGING, Failure, Phase, Situation
+from pytest_azurevm._failure import ALLOCATING, CHANGING, PREEMPTABLE, Failure, Phase, Situation
 from pytest_azurevm._lifecycle import SAME, PowerState, Same
 from pytest_azurevm._records import Fate, Held
 
 _ALLOCATES: Final = ("create", "update", "start", "redeploy")
 _OF_EXTENSIONS: Final = ("create", "extension_create", "extension_update")
-_PREEMPTABLE: Final = tuple(operation for operation in CHANGING if operation != "delete")
 _NOTHING_TO_SET_UP: Final = "it is not made of a generalized image, so there is no system to set up"
 _GUIDANCE: Final = "Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance"
 _TOO_RESTRICTIVE: Final = (
@@ -464,7 +463,7 @@ class OperationPreempted(Failure):
     """
 
     phase: ClassVar[Phase] = "preempted"
-    operations = _PREEMPTABLE
+    operations = PREEMPTABLE
     usually = "update"
     code = "OperationPreempted"
     message: ClassVar[str] = "Operation execution has been preempted by a more recent operation."

@@ -15,7 +15,16 @@ from typing import ClassVar, Final
 from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._errors import ERRORS
 from pytest_azurevm._errors import ArmError as WireError
-from pytest_azurevm._failure import AT_ONCE, CHANGING, EVERY, PHASES, Failure, Phase, Situation
+from pytest_azurevm._failure import (
+    AT_ONCE,
+    CHANGING,
+    EVERY,
+    PHASES,
+    PREEMPTABLE,
+    Failure,
+    Phase,
+    Situation,
+)
 from pytest_azurevm._records import Fate
 from pytest_azurevm._throttling import policy_of, throttled
 
@@ -437,7 +446,9 @@ class ArmError(Failure):
     @property
     def where(self) -> tuple[str, ...]:
         """Any request can be refused; only long-running operations fail later."""
-        return EVERY if self.phase == "refused" else CHANGING
+        if self.phase == "refused":
+            return EVERY
+        return PREEMPTABLE if self.phase == "preempted" else CHANGING
 
     def refusal(self, situation: Situation) -> WireError | None:
         """Refuse it, if that is its phase."""
@@ -460,6 +471,7 @@ class ArmError(Failure):
             error=(self.code, self.message),
             ends_after_s=self.fails_after,
             recovers_after_s=self.recovers_after,
+            keeps_change=self.phase != "preempted",
         )
 
 

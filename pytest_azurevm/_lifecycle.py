@@ -229,7 +229,8 @@ LIFECYCLE: Final = (
     Row("redeploy",       "",            _ON,                _MOVING,                                       "running",     "running",     "ready",        (78, 317),  "doc; rec, n=6; the views are assumed"),
     Row("redeploy",       "set to run",  _DOWN,              _STARTING,                                     "running",     "running",     "ready",        (78, 317),  "assumed: it is set to run, as of a restart"),
     Row("redeploy",       "",            _DOWN,              (Shown(1, "updating", SAME),),                 "stopped",     SAME,          SAME,           (78, 317),  "seen Azure/azure-sdk-for-python tests: accepted, and generalize succeeds after it; so it stays stopped, assumed"),
-    Row("reapply",        "",            _ANY,               (Shown(1, "updating", SAME),),                 SAME,          SAME,          SAME,           (5, 7),     "doc: same host, no reboot; rec; where it is not running, assumed"),
+    Row("reapply",        "",            (*_ALLOCATED, *_GONE), (Shown(1, "updating", SAME),),              SAME,          SAME,          SAME,           (5, 7),     "doc: same host, no reboot; rec; where it is not running, assumed"),
+    Row("reapply",        "",            _NONE_SHOWN,        _STARTING,                                     "running",     "running",     "ready",        (80, 147),  "assumed: of a VM that never came up, a new attempt at allocation; seconds as of a create"),
     Row("reimage",        "",            _ON,                _REIMAGING,                                    "running",     "running",     "ready",        (89, 139),  "rec: accepted since 2023; the views are assumed"),
     Row("reimage",        "set to run",  _DOWN,              _STARTING,                                     "running",     "running",     "ready",        (89, 139),  "assumed: as of a restart"),
     Row("generalize",     "set to be off", _OFF,             (),                                            SAME,          SAME,          SAME,           (0, 0),     "rec test_vm_generalize: 200, nothing shown"),
@@ -267,6 +268,7 @@ class Refusal:
 _POWER: Final = ("start", "power_off", "restart", "deallocate")
 _MOVES: Final = ("redeploy", "reimage")  # these too change the power state, on their way
 _WRITES: Final = ("update", "reapply")  # these leave it alone
+PUSHES_THE_MODEL: Final[tuple[str, ...]] = _WRITES  # which a system that was given up cannot take
 _EXTENSIONS: Final = OF_AN_EXTENSION
 _DEALLOCATED_TEXT: Final = (
     "Operation '{action}' is not allowed on VM '{vm}' since the VM is either deallocated or "

@@ -359,7 +359,12 @@ class Operations(Machines):
         return _rest_of(record)
 
     def _end_beside(self, record: OperationRecord) -> None:
-        self._close(record, "Succeeded", None)
+        """End an update beside a create, but not before that: there is no machine yet [assumed]."""
+        create = record.vm.operation
+        if create is not None and create.operation == "create":
+            create.followers += (record,)
+        else:
+            self._close(record, "Succeeded", None)
 
     def _close(
         self, record: OperationRecord, status: OperationStatus, error: tuple[str, str] | None
@@ -420,8 +425,9 @@ class Operations(Machines):
 
 
 def _beyond_repair(vm: VirtualMachine, row: Row) -> Fate | None:
-    """Say what becomes of an operation that would set up a system which Azure has given up."""
-    if vm.beyond_repair is None or row.agent == table.SAME:
+    """Say what becomes of an operation that would repair a system which Azure has given up."""
+    repairs = row.agent != table.SAME or row.operation in table.PUSHES_THE_MODEL
+    if vm.beyond_repair is None or not repairs:
         return None
     return Fate(ends="Failed", error=vm.beyond_repair)
 

@@ -422,3 +422,12 @@ def test_only_writes_of_a_model_meet_at_one_instant(fake, operation):
     second.result()
 
     assert refusal(first.result)[1] == "OperationPreempted"
+
+
+def test_an_update_beside_a_create_ends_no_earlier_than_that(fake):
+    """Who waits for an update of a machine that is still being created finds it there."""
+    create = begin_put(fake, "web-1", linux_vm())
+    begin(fake, "update", "web-1").result()
+
+    assert fake.vm("web-1").provisioning_state == "Succeeded"
+    assert create.result().provisioning_state == "Succeeded"

@@ -224,3 +224,22 @@ def test_each_failure_is_documented(name):
 
     assert failure.__doc__
     assert "Source" in failure.__doc__ or name in ("Failure", "ArmError")
+
+
+def test_an_error_of_ones_own_that_preempts_keeps_no_change():
+    """ArmError in its preempted phase does to an update what OperationPreempted does."""
+    with FakeCompute() as fake:
+        add(fake)
+        fake.inject(failures.ArmError("Superseded", "No.", phase="preempted"), on="update")
+        with pytest.raises(HttpResponseError):
+            fake.client.virtual_machines.begin_update(
+                GROUP, "web-1", sent({"tags": {"a": "b"}})
+            ).result()
+
+        assert "tags" not in fake.vm("web-1").model
+
+
+def test_no_failure_takes_longer_than_anything_does():
+    """Seconds that no calendar would hold are refused where they are written."""
+    with pytest.raises(ValueError, match="ten years at most"):
+        failures.OSProvisioningTimedOut(recovers_after=1e12)

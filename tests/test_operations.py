@@ -54,7 +54,7 @@ SPOT = {"properties": {"priority": "Spot"}}
 SETTLED = (
     #             running         shut down inside  going down inside  stopped        deallocated    never up
     ("redeploy", ("running",      "running",        "running",         "stopped",     DEALLOCATED,   DEALLOCATED)),
-    ("reapply",  ("running",      "stopped",        "stopped",         "stopped",     "deallocated", None)),
+    ("reapply",  ("running",      "stopped",        "stopped",         "stopped",     "deallocated", "running")),
     ("reimage",  ("running",      "running",        "running",         SET_TO_RUN,    SET_TO_RUN,    SET_TO_RUN)),
 )
 AT_REST = ("running", INSIDE, "going down inside", "stopped", "deallocated", NEVER_UP)

@@ -615,3 +615,15 @@ def test_8_preempted_update_naively(fake):
     fake.client.virtual_machines.begin_create_or_update(GROUP, "web-1", stale).result()
 
     assert vm.model["tags"] == {"a": "1"}  # and b is lost
+
+
+@pytest.mark.parametrize("operation", ["reapply", "update", "restart"])
+def test_5_nothing_but_a_delete_helps_where_azure_has_given_up(fake, operation):
+    """(5) A machine in its terminal state fails whatever would repair it, in the same words."""
+    fake.inject(failures.OSProvisioningTimedOut(terminal=True))
+    with pytest.raises(HttpResponseError):
+        begin_put(fake, "web-1", linux_vm()).result()
+    with pytest.raises(HttpResponseError, match="non-recoverable"):
+        begin(fake, operation, "web-1").result()
+
+    assert fake.vm("web-1").provisioning_state == "Failed"
