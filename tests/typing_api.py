@@ -18,11 +18,14 @@ from pytest_azurevm import (
     FakeClosed,
     FakeCompute,
     FakeVM,
+    Injection,
+    InjectionNeverStruck,
     OperationInFlight,
     PollerLeftRunningWarning,
     Status,
     Timing,
     Transition,
+    failures,
 )
 
 if TYPE_CHECKING:
@@ -122,6 +125,23 @@ def clients(fake_compute: FakeCompute) -> None:
     use(client, aio_client)
 
 
+def injections(fake_compute: FakeCompute) -> None:
+    """Failures are values, and rules can be looked at, taken back, and end with a block."""
+    slow = failures.Slow(factor=3, longer=60)
+    rule: Injection = fake_compute.inject(slow, on="start", vm="web-*", times=None)
+    left: int | None = rule.remaining
+    rule.remove()
+    error = failures.ArmError("Gone", "It is gone.", status=410, phase="refused")
+    with fake_compute.inject(error, on="get", probability=0.5) as struck:
+        hits: int = struck.hits
+    fake_compute.throttling = True
+    failures.ServerError(status=418)  # type: ignore[arg-type]
+    failures.OSProvisioningTimedOut(600)  # type: ignore[call-arg]
+    fake_compute.inject(slow, no="start")  # type: ignore[call-arg]
+    fake_compute.throtling = True  # type: ignore[attr-defined]
+    use(left, hits)
+
+
 def errors(fake_compute: FakeCompute) -> None:
     """What is raised and warned of can be caught by its name."""
     with pytest.raises(ClockStalled):
@@ -130,3 +150,5 @@ def errors(fake_compute: FakeCompute) -> None:
         fake_compute.close()
     with pytest.warns(PollerLeftRunningWarning):
         fake_compute.reset()
+    with pytest.raises(InjectionNeverStruck):
+        fake_compute.check_injections()
