@@ -50,12 +50,11 @@ from pytest_azurevm._query import (
     scale_set_filter,
     scale_set_of,
     skip_token,
-    spelled,
     type_named,
 )
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._rules import Rules
-from pytest_azurevm._vm_form import Json, checked
+from pytest_azurevm._vm_form import Json, checked, spelled_region
 from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
 
 PAGE_SIZE: Final = 100  # assumed; Azure's own is not documented
@@ -246,7 +245,7 @@ class Arm:
         return resources.extension_body(extension, vm.resource_id, view)
 
     def _route_location(self, exchange: Exchange, method: str, path: tuple[str, ...]) -> Answer:
-        location, what = spelled(path[0]), path[1].lower() if len(path) > 1 else ""
+        location, what = spelled_region(path[0]), path[1].lower() if len(path) > 1 else ""
         if what == "virtualmachines" and len(path) == 2:
             subscription = self._judged_scope(exchange)
             only(method, "GET")

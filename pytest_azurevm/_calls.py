@@ -19,7 +19,10 @@ OPERATIONS: Final = (
     "other",
 )  # fmt: skip
 # One PUT is a create or an update; the SDK has one method for both.
-_BOTH: Final = {"create_or_update": ("create", "update")}
+BOTH: Final = {
+    "create_or_update": ("create", "update"),
+    "extension_create_or_update": ("extension_create", "extension_update"),
+}
 _WILD: Final = frozenset("*?[")
 
 
@@ -111,7 +114,7 @@ class Calls(Sequence[Call]):
             raise ValueError(
                 f"calls know no operation {operation!r}; they know {', '.join(OPERATIONS)}"
             )
-        operations = _BOTH.get(operation, (operation,))
+        operations = BOTH.get(operation, (operation,))
         return Calls(
             [
                 noted

@@ -13,15 +13,8 @@ from pytest_azurevm import _lifecycle as table
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._errors import arm_error
 from pytest_azurevm._incidents import Incidents
-from pytest_azurevm._lifecycle import (
-    Operation,
-    SettledState,
-)
-from pytest_azurevm._records import (
-    OperationRecord,
-    VirtualMachine,
-    key_of,
-)
+from pytest_azurevm._lifecycle import Operation, SettledState
+from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
 from pytest_azurevm._register import Register
 from pytest_azurevm._vm_form import Json, checked_location
 

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 from pytest_azurevm import _throttling as throttling
 from pytest_azurevm._compute import Compute
-from pytest_azurevm._failure import Situation, location_of
+from pytest_azurevm._failure import LISTING, Situation, location_of
 from pytest_azurevm._http import AnswerLost, Exchange
 from pytest_azurevm._lro import region_of
 from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
 from pytest_azurevm._rules import NOTHING, Rules
 
 _TOO_MANY: Final = 429
-_OF_ONE_VM: Final = frozenset(throttling.POLICIES) - {"list", "list_all", "list_by_location"}
 
 
 class Door:
@@ -87,7 +86,7 @@ class Door:
         elif operation == "create":
             key = key_of(subscription, group, exchange.vm_name or "")
             self._count(exchange, f"{subscription}/{location}", key)
-        elif operation not in _OF_ONE_VM:  # of one that is not there the front door knows [rec]
+        elif operation in LISTING:  # of one that is not there the front door knows [rec]
             self._count(exchange, subscription, "")
         if refusal is not None:  # Compute's own are counted [rec]
             raise refusal

@@ -8,15 +8,9 @@ from pytest_azurevm import _lifecycle as table
 from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._errors import AGENT_SILENT, PREEMPTED, arm_error
-from pytest_azurevm._lifecycle import (
-    Operation,
-)
+from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._operations import Operations, fixes_power, refused, standing
-from pytest_azurevm._records import (
-    Fate,
-    OperationRecord,
-    VirtualMachine,
-)
+from pytest_azurevm._records import Fate, OperationRecord, VirtualMachine
 from pytest_azurevm._vm_form import Json, checked_name
 
 

@@ -3,8 +3,8 @@
 A failure is a value; a rule (``_rules``) says which requests it strikes. At the door of the ARM it
 may refuse a request, or lose it on its way; what the engine is asked for, it gives an accepted
 operation's fate; of what is answered it may change what is shown. The classes themselves stand in
-``_failures_refused``, ``_failures_accepted`` and ``_failures_on_the_way``, and are public as
-``pytest_azurevm.failures``.
+``_failures_refused``, ``_failures_accepted``, ``_failures_in_flight`` and ``_failures_on_the_way``,
+and are public as ``pytest_azurevm.failures``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from pytest_azurevm._agenda import microseconds
+from pytest_azurevm._calls import BOTH
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._records import Fate
 from pytest_azurevm._timing import LONGEST_US
-from pytest_azurevm._vm_form import Json
+from pytest_azurevm._vm_form import Json, spelled_region
 
 # How far a request comes, as Azure has it: an error at once, nothing is changed; accepted, and the
 # operation fails; it fails, and the machine recovers by itself; it never ends; a newer operation
@@ -39,17 +40,12 @@ CHANGING: Final = (
 )  # fmt: skip
 PREEMPTABLE: Final = tuple(operation for operation in CHANGING if operation != "delete")
 AT_ONCE: Final = ("generalize", "simulate_eviction")
-LOOKING: Final = (
-    "get", "instance_view", "list", "list_all", "list_by_location", "poll", "extension_get",
-    "extension_list",
-)  # fmt: skip
+# Of many machines: these name none.
+LISTING: Final = ("list", "list_all", "list_by_location")
+LOOKING: Final = ("get", "instance_view", *LISTING, "poll", "extension_get", "extension_list")
 EVERY: Final = (*CHANGING, *AT_ONCE, *LOOKING)
-# One PUT is a create or an update; the SDK has one method for both.
-BOTH: Final = {
-    "create_or_update": ("create", "update"),
-    "extension_create_or_update": ("extension_create", "extension_update"),
-}
 
+NOTHING_TO_SET_UP: Final = "it is not made of a generalized image, so there is no system to set up"
 USED_CORES: Final = 100  # of a quota that is used up
 
 # What ARM calls what an operation does to a virtual machine [doc "Azure resource provider
@@ -189,7 +185,7 @@ class Situation:
 
 def location_of(body: Any) -> str:
     """Give the region that a body asks for, as Azure spells it, or ``""``."""
-    return _text(body, "location").replace(" ", "").lower()
+    return spelled_region(_text(body, "location"))
 
 
 def _in_words(instant: _dt.datetime) -> str:

@@ -1,4 +1,4 @@
-"""Failures of operations that Azure accepted: they end Failed or Canceled, never, late, or early.
+"""Failures of operations that Azure accepted: they end Failed.
 
 The wire tells of these in the operation's document, in an answer of HTTP 200, and in the instance
 view that the machine shows afterwards. How long each takes, how far the machine comes, and in which
@@ -10,18 +10,15 @@ power state it is left, are facts like their texts: each has its source.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
-from typing import ClassVar, Final, Literal, TypeAlias, get_args
+from typing import ClassVar, Final
 
-from pytest_azurevm._agenda import microseconds
-from pytest_azurevm._errors import ArmError
-from pytest_azurevm._failure import ALLOCATING, CHANGING, PREEMPTABLE, Failure, Phase, Situation
-from pytest_azurevm._lifecycle import SAME, PowerState, Same
+from pytest_azurevm._errors import AGENT_SILENT, ArmError
+from pytest_azurevm._failure import CHANGING, NOTHING_TO_SET_UP, Failure, Phase, Situation
+from pytest_azurevm._lifecycle import AGENT_GIVEN_UP_AFTER_S
 from pytest_azurevm._records import Fate, Held
 
 _ALLOCATES: Final = ("create", "update", "start", "redeploy")
 _OF_EXTENSIONS: Final = ("create", "extension_create", "extension_update")
-_NOTHING_TO_SET_UP: Final = "it is not made of a generalized image, so there is no system to set up"
 _GUIDANCE: Final = "Read more about improving likelihood of allocation success at http://aka.ms/allocation-guidance"
 _TOO_RESTRICTIVE: Final = (
     "Allocation failed. VM(s) with the following constraints cannot be allocated, because the condition is too restrictive. "
@@ -42,11 +39,10 @@ class AcceptedThenFails(Failure):
     message: ClassVar[str]
     usual_s: ClassVar[float | None] = None
     held_in: ClassVar[Held] = "last"
-    leaves: ClassVar[PowerState | Same | None] = SAME
 
     fails_after: float | None = None
 
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
+    def fate(self, situation: Situation, fate: Fate) -> Fate:
         """Let it fail in Azure's own words."""
         return replace(
             fate,
@@ -55,7 +51,6 @@ class AcceptedThenFails(Failure):
             ends_after_s=self.fails_after,
             usually_s=self.usual_s,
             held_in=self.held_in,
-            power=self.leaves,
         )
 
     def text(self, situation: Situation) -> str:
@@ -137,7 +132,7 @@ class _OSProvisioningFails(AcceptedThenFails):
 
     def misfit(self, situation: Situation) -> str:
         """A specialized image, or a disk that is attached, has nothing to set up [doc]."""
-        return "" if situation.is_generalized else _NOTHING_TO_SET_UP
+        return "" if situation.is_generalized else NOTHING_TO_SET_UP
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -186,10 +181,9 @@ class OSProvisioningTimedOut(_OSProvisioningFails):
         if self.recovers_after is not None:
             self._is_of("recovering")
 
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
+    def fate(self, situation: Situation, fate: Fate) -> Fate:
         """Let it fail, and say what becomes of the machine."""
         failed = super().fate(situation, fate)
-        assert failed is not None  # the base class always fails
         return replace(
             failed,
             usually_s=self._WITH_EXTENSIONS_S if situation.extension else self.usual_s,
@@ -247,10 +241,9 @@ class VMStartTimedOut(AcceptedThenFails):
 
     comes_up_after: float | None = None
 
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
+    def fate(self, situation: Situation, fate: Fate) -> Fate:
         """Let it fail, and say when the system is up."""
         failed = super().fate(situation, fate)
-        assert failed is not None  # the base class always fails
         return replace(failed, comes_up_after_s=self.comes_up_after)
 
 
@@ -272,10 +265,9 @@ class _ExtensionFails(AcceptedThenFails):
             "" if situation.extension else "it brings no extension (as resources) that could fail"
         )
 
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
+    def fate(self, situation: Situation, fate: Fate) -> Fate:
         """Let the first extension that is asked for fail."""
         failed = super().fate(situation, fate)
-        assert failed is not None  # the base class always fails
         return replace(failed, extension=situation.facts()["extension"])
 
 
@@ -336,13 +328,8 @@ class VMAgentStatusCommunicationError(_ExtensionFails):
     Source: rec azure-cli test_vm_create_with_default_trusted_launch: it failed after 25 minutes.
     """
 
-    code = "VMAgentStatusCommunicationError"
-    message = (
-        "VM '{vm}' has not reported status for VM agent or extensions. Verify that the OS is up and healthy, the VM has a running VM agent, "
-        "and that it can establish outbound connections to Azure storage. Please refer to https://aka.ms/vmextensionlinuxtroubleshoot "
-        "for additional VM agent troubleshooting information."
-    )
-    usual_s = 1500
+    code, message = AGENT_SILENT
+    usual_s = AGENT_GIVEN_UP_AFTER_S
     source = "rec azure-cli test_vm_create_with_default_trusted_launch"
 
 
@@ -445,177 +432,3 @@ class RetryableError(AcceptedThenFails):
             "Resource is in Updating state and the last operation that updated/is updating the resource is PutNicOperation.",
         }
         return ArmError(429, self.code, self.message, details=[detail])
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class OperationPreempted(Failure):
-    """A newer operation, of somebody else's, pushes this one aside: it ends Canceled.
-
-    That newer one is nobody's here, and leaves nothing in the model. To meet a real one, let a
-    second thread or task write the same machine.
-
-    Args:
-        preempted_after: virtual seconds until it is pushed aside; by default as long as it takes anyway.
-        keeps_change: whether what an update wrote stays in the model. Azure may or may not keep it.
-
-    After a create the machine is found deallocated, as after a Spot eviction. Source: seen
-    Azure/azure-sdk-for-java#1783 (HTTP 200, Canceled), osbuild/osbuild-composer#1447 (the text).
-    """
-
-    phase: ClassVar[Phase] = "preempted"
-    operations = PREEMPTABLE
-    usually = "update"
-    code = "OperationPreempted"
-    message: ClassVar[str] = "Operation execution has been preempted by a more recent operation."
-    source = "seen osbuild/osbuild-composer#1447"
-
-    preempted_after: float | None = None
-    keeps_change: bool = False
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
-        """Let it be pushed aside."""
-        return replace(
-            fate,
-            ends="Canceled",
-            error=(self.code, self.message),
-            ends_after_s=self.preempted_after,
-            keeps_change=self.keeps_change,
-        )
-
-
-class Stuck(Failure):
-    """The operation never ends: it is InProgress until it is preempted, canceled or deleted.
-
-    Source: seen ansible/ansible#66358 (updating for ever), scylladb/scylla-cluster-tests#15455
-    (creating).
-    """
-
-    phase = "never ending"
-    operations = CHANGING
-    usually = "create"
-    source = "seen ansible/ansible#66358"
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
-        """Let it never end."""
-        return replace(fate, ends="InProgress")
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Slow(Failure):
-    """The operation succeeds, and takes longer. Other failures may strike the same call.
-
-    Args:
-        factor: how many times as long it takes.
-        longer: virtual seconds on top of that.
-
-    Source: rec: a deallocate took 1,405 s, 27 times its median.
-    """
-
-    phase: ClassVar[Phase] = "slow"
-    operations = CHANGING
-    usually = "create"
-    source = "rec: a deallocate of 1,405 s"
-
-    factor: float = 10.0
-    longer: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.factor, bool) or not isinstance(self.factor, int | float):
-            raise TypeError(f"Slow(factor=...) must be a number, not {self.factor!r}")
-        if not 1 <= self.factor < inf:
-            raise ValueError(f"Slow(factor=...) must be 1 or more, and finite, not {self.factor!r}")
-        microseconds(self.longer, what="Slow(longer=...)")
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
-        """Let it take longer."""
-        return replace(fate, factor=fate.factor * self.factor, longer_s=fate.longer_s + self.longer)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class GuestNotReady(Failure):
-    """The create succeeds, and its system is still being set up: nobody can log in yet.
-
-    The instance view says ``ProvisioningState/succeeded/osProvisioningInProgress``, and the agent is
-    Not Ready. Other failures may strike the same call.
-
-    Args:
-        ready_after: virtual seconds after the create's end at which the agent is Ready, and the
-            view the usual one.
-
-    Source: rec azure-cli and libraries-for-java, n=59 (the view), test_vm_disk_encryption_e2e (Ready
-    about two minutes later). Of a create that brings extensions it is not known: they need a system.
-    """
-
-    phase: ClassVar[Phase] = "shown"
-    operations = ("create",)
-    usually = "create"
-    source = "rec azure-cli, libraries-for-java, n=59; seen skypilot-org/skypilot#3483"
-
-    ready_after: float = 90.0
-
-    def misfit(self, situation: Situation) -> str:
-        """Only a generalized image has a system to set up [doc]; extensions wait for it."""
-        if situation.extension:
-            return "it brings extensions, which wait for its guest"
-        return "" if situation.is_generalized else _NOTHING_TO_SET_UP
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
-        """Let the operation be over before its system is set up."""
-        held_in: Held = "creating/osProvisioningInProgress"
-        return replace(fate, held_in=held_in, guest_ready_after_s=self.ready_after)
-
-
-EvictionPolicy: TypeAlias = Literal["Deallocate", "Delete"]
-_EVICTION_POLICIES: Final = get_args(EvictionPolicy)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class SpotEvicted(Failure):
-    """Azure takes the hardware of a Spot machine back.
-
-    Args:
-        evicted_after: virtual seconds after the operation's end at which that begins, by default
-            600; with *during*, after it was accepted, by default half of its time.
-        during: whether that happens while the operation is still in flight, which then ends
-            Canceled. By default it happens to the machine that runs.
-        policy: ``"Deallocate"`` or ``"Delete"``; by default the machine's own evictionPolicy.
-
-    Raises:
-        ValueError: the policy is neither.
-
-    Source: rec azure-cli test_vm_simulate_eviction (it takes 57 s; provisioning stays Succeeded; 404
-    NotFound after a deletion); seen osbuild/osbuild-composer#1447 (during a create).
-    """
-
-    phase: ClassVar[Phase] = "preempted"
-    operations = ALLOCATING
-    usually = "create"
-    code = "OperationPreempted"
-    source = "rec azure-cli test_vm_simulate_eviction"
-    _AFTER_S: ClassVar[float] = 600
-
-    evicted_after: float | None = None
-    during: bool = False
-    policy: EvictionPolicy | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.policy is not None and self.policy not in _EVICTION_POLICIES:
-            raise ValueError(
-                f"policy {self.policy!r} is not one of {', '.join(_EVICTION_POLICIES)}"
-            )
-
-    def misfit(self, situation: Situation) -> str:
-        """Only Spot machines are evicted [rec]."""
-        return "" if situation.is_spot else "it is no Spot VM, and only those are evicted"
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate | None:
-        """Let the machine be evicted."""
-        unset = self.evicted_after is None
-        return replace(
-            fate,
-            evicted="during" if self.during else "afterwards",
-            evicted_after_s=self._AFTER_S if unset and not self.during else self.evicted_after,
-            eviction_policy=self.policy,
-        )

@@ -157,7 +157,23 @@ class GarbledBody(Failure):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class GhostAfterDelete(Failure):
+class _ListsLag(Failure):
+    """Lists are answered from a cache, which learns of a change later."""
+
+    phase: ClassVar[Phase] = "shown"
+
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        microseconds(self.seconds, what=f"{type(self).__name__}(seconds=...)")
+
+    def fate(self, situation: Situation, fate: Fate) -> Fate:
+        """Let lists learn of it later."""
+        return replace(fate, lists_lag_s=self.seconds)
+
+
+class GhostAfterDelete(_ListsLag):
     """Lists go on showing a machine that is gone, whose GET is 404; its name is not free yet.
 
     A create of that name is answered 404 ``ResourceNotFound`` meanwhile.
@@ -170,24 +186,12 @@ class GhostAfterDelete(Failure):
     hashicorp/terraform-provider-azurerm#8367 (the name).
     """
 
-    phase: ClassVar[Phase] = "shown"
     operations = ("delete",)
     usually = "delete"
     source = "seen Azure/azure-sdk-for-java#35524"
 
-    seconds: float = 60.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        microseconds(self.seconds, what="GhostAfterDelete(seconds=...)")
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate:
-        """Let lists learn of it later."""
-        return replace(fate, lists_lag_s=self.seconds)
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class LateInList(Failure):
+class LateInList(_ListsLag):
     """Lists do not show a new machine yet, whose GET is answered.
 
     Args:
@@ -196,20 +200,9 @@ class LateInList(Failure):
     Source: assumed, as the counterpart of ``GhostAfterDelete``: both are answers of a cache.
     """
 
-    phase: ClassVar[Phase] = "shown"
     operations = ("create",)
     usually = "create"
     source = "assumed"
-
-    seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        microseconds(self.seconds, what="LateInList(seconds=...)")
-
-    def fate(self, situation: Situation, fate: Fate) -> Fate:
-        """Let lists learn of it later."""
-        return replace(fate, lists_lag_s=self.seconds)
 
 
 Oddity: TypeAlias = Literal[
@@ -225,9 +218,9 @@ class MissingStatuses(Failure):
 
     Args:
         kind: ``"none"``: an empty list; ``"null"``: no list at all; ``"no instance view"``: nothing
-            that it could be in; ``"no power state"``; ``"unknown power state"``; ``"empty code"``: a status whose code is ``""``;
-            ``"os state first"``: OSState before the others; ``"hibernation state last"``:
-            HibernationState after the power state.
+            that it could be in; ``"no power state"``; ``"unknown power state"``; ``"empty code"``:
+            a status whose code is ``""``; ``"os state first"``: OSState before the others;
+            ``"hibernation state last"``: HibernationState after the power state.
 
     Raises:
         ValueError: there is no such kind.

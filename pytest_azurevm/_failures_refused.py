@@ -25,6 +25,7 @@ from pytest_azurevm._failure import (
     Phase,
     Situation,
 )
+from pytest_azurevm._lifecycle import CONFLICT
 from pytest_azurevm._records import Fate
 from pytest_azurevm._throttling import policy_of, throttled
 
@@ -38,7 +39,6 @@ class Refused(Failure):
     phase = "refused"
     status = 409
     message: ClassVar[str]
-    target: ClassVar[str | None] = None
     gateway: ClassVar[bool] = False
 
     def refusal(self, situation: Situation) -> WireError:
@@ -48,7 +48,6 @@ class Refused(Failure):
             self.status,
             self.code,
             self.message.format_map(facts),
-            target=self.target.format_map(facts) if self.target else None,
             details=self.details(facts),
             gateway=self.gateway,
             headers=self.headers(facts),
@@ -109,10 +108,7 @@ class Conflict(Refused):
     operations = _WRITING
     usually = "update"
     code = "Conflict"
-    message = (
-        "The request failed due to conflict with a concurrent request. To resolve it, please refer to https://aka.ms/activitylog "
-        "to get more details on the conflicting requests."
-    )
+    message = CONFLICT.message
     source = "seen Azure/azure-cli#15765"
 
 
@@ -185,7 +181,6 @@ class Throttled(Refused):
     operations = EVERY
     status = 429
     code = "OperationNotAllowed"
-    message = "The server rejected the request because too many requests have been received for this subscription."
     source = "doc; seen hashicorp/terraform-provider-azurerm#19146"
 
     retry_after: int = 17

@@ -9,13 +9,9 @@ from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._errors import CANCELED, ArmError
 from pytest_azurevm._extension_operations import ExtensionOperations
-from pytest_azurevm._lifecycle import (
-    Row,
-)
+from pytest_azurevm._lifecycle import Row
 from pytest_azurevm._operations import fixes_power
-from pytest_azurevm._records import (
-    VirtualMachine,
-)
+from pytest_azurevm._records import VirtualMachine
 
 
 class Incidents(ExtensionOperations):

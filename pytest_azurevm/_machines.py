@@ -24,12 +24,7 @@ from pytest_azurevm._lifecycle import (
     Provisioning,
     Row,
 )
-from pytest_azurevm._records import (
-    Change,
-    Fate,
-    OperationRecord,
-    VirtualMachine,
-)
+from pytest_azurevm._records import Change, Fate, OperationRecord, VirtualMachine
 from pytest_azurevm._register import Register
 from pytest_azurevm._timekeeper import Timekeeper
 from pytest_azurevm._timing import Timing

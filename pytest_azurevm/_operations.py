@@ -16,12 +16,7 @@ from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
 from pytest_azurevm._agenda import microseconds
 from pytest_azurevm._errors import PREEMPTED, ArmError, arm_error
-from pytest_azurevm._lifecycle import (
-    Meeting,
-    Operation,
-    PowerState,
-    Row,
-)
+from pytest_azurevm._lifecycle import Meeting, Operation, PowerState, Row
 from pytest_azurevm._machines import Machines
 from pytest_azurevm._records import (
     Fate,

@@ -42,11 +42,6 @@ def expanded(exchange: Exchange, known: tuple[str, ...]) -> frozenset[str]:
     return wanted
 
 
-def spelled(location: str) -> str:
-    """Give a region's name as Azure spells it: ``West Europe`` is ``westeurope``."""
-    return location.replace(" ", "").lower()
-
-
 def action_on(exchange: Exchange, what: str) -> str:
     """Give what the request does to *what*, as ARM calls it."""
     method = exchange.request.method.upper()

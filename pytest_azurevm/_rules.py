@@ -16,13 +16,13 @@ from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Final
 
+from pytest_azurevm._calls import BOTH
 from pytest_azurevm._errors import ArmError
-from pytest_azurevm._failure import BOTH, EVERY, Failure, Lost, Situation, fitting
+from pytest_azurevm._failure import EVERY, LISTING, Failure, Lost, Situation, fitting
 from pytest_azurevm._records import Fate
 from pytest_azurevm._vm_form import Json
 
 _NEAREST: Final = 3  # requests that a message about a rule names
-_OF_MANY: Final = frozenset({"list", "list_all", "list_by_location"})
 _NOT_SERVED: Final = ("capture", "run_command")
 
 
@@ -77,7 +77,7 @@ class Injection(AbstractContextManager["Injection"]):
         self.failure = failure
         self.operations = _checked_operations(failure, on)
         self.on = failure.usually if on is None else on
-        if vm != "*" and self.operations <= _OF_MANY:
+        if vm != "*" and self.operations <= set(LISTING):
             raise ValueError(
                 f"a rule on {self.on!r} cannot ask for vm={vm!r}: a list names no machine, and is "
                 "answered or refused as a whole. Leave vm out."

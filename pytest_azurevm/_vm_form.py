@@ -156,6 +156,11 @@ def checked_name(name: str) -> None:
         raise arm_error("long-name", name=name, target="vmName")
 
 
+def spelled_region(location: str) -> str:
+    """Give a region's name as Azure spells it: ``West Europe`` is ``westeurope``."""
+    return location.replace(" ", "").lower()
+
+
 def checked_location(body: Json) -> str:
     """Give the body's location, as Azure spells it.
 
@@ -165,7 +170,7 @@ def checked_location(body: Json) -> str:
     location = body.get("location")
     if not location:
         raise arm_error("no-location")
-    spelled = str(location).replace(" ", "").lower()
+    spelled = spelled_region(str(location))
     if spelled not in _KNOWN_LOCATIONS:
         raise arm_error("unknown-location", location=location, locations=",".join(LOCATIONS))
     return spelled

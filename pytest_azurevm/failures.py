@@ -37,20 +37,15 @@ from __future__ import annotations
 from pytest_azurevm._failure import PHASES, Failure, Phase
 from pytest_azurevm._failures_accepted import (
     AllocationFailed,
-    GuestNotReady,
     InternalExecutionError,
     InternalOperationError,
     NetworkingInternalOperationError,
-    OperationPreempted,
     OSProvisioningClientError,
     OSProvisioningInternalError,
     OSProvisioningTimedOut,
     OverconstrainedAllocationRequest,
     OverconstrainedZonalAllocationRequest,
     RetryableError,
-    Slow,
-    SpotEvicted,
-    Stuck,
     VMAgentStatusCommunicationError,
     VMExtensionHandlerNonTransientError,
     VMExtensionProvisioningError,
@@ -59,6 +54,13 @@ from pytest_azurevm._failures_accepted import (
     VMRedeploymentTimedOut,
     VMStartTimedOut,
     ZonalAllocationFailed,
+)
+from pytest_azurevm._failures_in_flight import (
+    GuestNotReady,
+    OperationPreempted,
+    Slow,
+    SpotEvicted,
+    Stuck,
 )
 from pytest_azurevm._failures_on_the_way import (
     ConnectionReset,
