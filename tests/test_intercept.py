@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -210,14 +211,22 @@ def test_a_transport_that_is_not_azure_cores_is_left_alone(shop):
     assert shop.vm("web-1").power_state == "deallocated"
 
 
-def test_a_client_that_was_closed_is_refused_as_in_production(shop):
-    """A closed client's transport says so, with the fake as without."""
-    client = ComputeManagementClient(NeverAsked(), SUBSCRIPTION_ID)
+def test_a_client_that_was_closed_is_as_good_as_in_production(shop):
+    """A closed client is refused by its own transport, by those releases that refuse it at all."""
+    by_itself, transport = RequestsTransport(), RequestsTransport()
+    client = ComputeManagementClient(NeverAsked(), SUBSCRIPTION_ID, transport=transport)
     client.virtual_machines.get("shop", "web-1")
     client.close()
+    by_itself.open()
+    by_itself.close()
 
-    with pytest.raises(ValueError, match="already been closed"):
-        client.virtual_machines.get("shop", "web-1")
+    try:
+        by_itself.open()
+    except ValueError as error:  # since 1.29
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            client.virtual_machines.get("shop", "web-1")
+    else:
+        assert client.virtual_machines.get("shop", "web-1")
 
 
 def test_other_requests_of_azure_core_are_not_touched(shop):
