@@ -11,6 +11,7 @@ or task in the midst of something would otherwise go on with Azure itself where 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import ipaddress
 import socket
 import sys
@@ -19,12 +20,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from http.client import HTTPConnection
 from typing import Any, Final
 from weakref import WeakSet
 
 from pytest_azurevm._hosts import SERVED, AzureOutOfReach, part_of, part_of_url
-from pytest_azurevm._swaps import Swaps
+from pytest_azurevm._swaps import Swaps, genuine
 
 _LOOK_UPS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
 _asking: ContextVar[str] = ContextVar("azurevm_asking", default="")
@@ -44,7 +44,7 @@ class Guard:
             swaps.wrap(socket, name, self._looking_up)
         for name in ("connect", "connect_ex"):
             swaps.wrap(socket.socket, name, self._connecting)
-        swaps.wrap(HTTPConnection, "set_tunnel", self._tunnelling)
+        swaps.wrap(genuine(http.client.HTTPConnection), "set_tunnel", self._tunnelling)
         swaps.when_imported(
             "aiohttp.connector",
             lambda module: swaps.wrap(module.TCPConnector, "connect", self._connecting_aiohttp),

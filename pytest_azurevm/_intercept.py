@@ -40,7 +40,7 @@ class _Interception:
         self._guard = Guard()
         self._swaps = Swaps()
         self._guard.install(self._swaps)
-        _plain_http.install(self._swaps, self.far_end)
+        _plain_http.install(self._swaps, self.far_end, self._guard.check)
         _other_mocks.install(self._swaps, self._answers)
         await_ = self._swaps.when_imported
         await_(f"{_TRANSPORTS}._requests_basic", self._in_requests)

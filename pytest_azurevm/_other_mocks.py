@@ -60,7 +60,7 @@ def _in_requests_mock(swaps: Swaps, answers: Answers, module: Any) -> None:
             except NoMockAddress as error:
                 if not answers(error.request.url):
                     raise
-                history = session.get_adapter(request.url)._request_history  # noqa: SLF001
+                history = session.get_adapter(request.url).request_history
                 if error.request in history:
                     history.remove(error.request)
                 raise _RunRealHTTP from None
@@ -102,6 +102,19 @@ def _in_respx(swaps: Swaps, answers: Answers, module: Any) -> None:
 
 
 def _in_vcr(swaps: Swaps, answers: Answers, module: Any) -> None:
+    being_read: list[Any] = []  # cassettes whose own recordings are being taken in
+
+    def reading(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def _load(cassette: Any) -> None:
+            being_read.append(cassette)
+            try:
+                original(cassette)
+            finally:
+                being_read.remove(cassette)
+
+        return _load
+
     def filtering(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def filter_request(cassette: Any, request: Any) -> Any:
@@ -112,10 +125,11 @@ def _in_vcr(swaps: Swaps, answers: Answers, module: Any) -> None:
     def appending(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def append(cassette: Any, request: Any, response: Any) -> None:
-            if not answers(request.uri):
+            if cassette in being_read or not answers(request.uri):
                 original(cassette, request, response)
 
         return append
 
+    swaps.wrap(module.Cassette, "_load", reading)
     swaps.wrap(module.Cassette, "filter_request", filtering)
     swaps.wrap(module.Cassette, "append", appending)

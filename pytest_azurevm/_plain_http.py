@@ -18,25 +18,28 @@ from typing import Any, Protocol
 from pytest_azurevm._guard import asking, what_asks
 from pytest_azurevm._hosts import is_served
 from pytest_azurevm._http import AnswerLost
-from pytest_azurevm._swaps import Swaps
+from pytest_azurevm._swaps import Swaps, genuine
 from pytest_azurevm._transport import current_task
 from pytest_azurevm._wire import RESET, TIMEOUT, FarEnd, Wire
 
 _Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def install(swaps: Swaps, far_end: FarEnd) -> None:
-    """Let plain HTTP reach what *far_end* gives for a method and URL."""
+def install(swaps: Swaps, far_end: FarEnd, check: Callable[[str], None]) -> None:
+    """Let plain HTTP reach what *far_end* gives for a method and URL.
 
-    def in_urllib3(module: Any) -> None:
-        swaps.wrap(module.HTTPConnection, "connect", _connecting(far_end, "http"))
-        swaps.wrap(module.HTTPSConnection, "connect", _connecting(far_end, "https"))
+    *check* refuses a host that must not be reached.
+    """
 
-    swaps.wrap(http.client.HTTPConnection, "connect", _connecting(far_end, "http"))
-    swaps.wrap(http.client.HTTPSConnection, "connect", _connecting(far_end, "https"))
-    swaps.when_imported("urllib3.connection", in_urllib3)
+    def connections(module: Any) -> None:
+        for name, scheme in (("HTTPConnection", "http"), ("HTTPSConnection", "https")):
+            owner = genuine(getattr(module, name))
+            swaps.wrap(owner, "connect", _connecting(far_end, scheme))
+
+    connections(http.client)
+    swaps.when_imported("urllib3.connection", connections)
     swaps.when_imported("urllib3.connectionpool", lambda module: _asking_of_urllib3(swaps, module))
-    swaps.when_imported("httpcore", lambda module: _in_httpcore(swaps, far_end, module))
+    swaps.when_imported("httpcore", lambda module: _in_httpcore(swaps, far_end, check, module))
     swaps.when_imported("httpx", lambda module: _asking_of_httpx(swaps, module))
     swaps.when_imported("aiohttp.connector", lambda module: _in_aiohttp(swaps, far_end, module))
 
@@ -127,7 +130,9 @@ def _asking_of_urllib3(swaps: Swaps, module: Any) -> None:
 # --- httpcore, and httpx above it -----------------------------------------------------------------
 
 
-def _in_httpcore(swaps: Swaps, far_end: FarEnd, httpcore: Any) -> None:
+def _in_httpcore(
+    swaps: Swaps, far_end: FarEnd, check: Callable[[str], None], httpcore: Any
+) -> None:
     def answered(wire: Wire) -> bytes:
         try:
             return wire.answer()
@@ -194,6 +199,7 @@ def _in_httpcore(swaps: Swaps, far_end: FarEnd, httpcore: Any) -> None:
         async def connect_tcp(backend: Any, host: str, *args: Any, **kwargs: Any) -> Any:
             wire = _open(f"http://{host}", far_end)
             if wire is None:
+                check(host)  # names are looked up in a thread, which knows nothing of who asks
                 return await original(backend, host, *args, **kwargs)
             return _AsyncStream(wire)
 
