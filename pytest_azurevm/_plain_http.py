@@ -12,11 +12,12 @@ import http.client
 import io
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from typing import Any, Protocol
 
 from pytest_azurevm._guard import asking, what_asks
-from pytest_azurevm._hosts import is_served
+from pytest_azurevm._hosts import host_of, is_served, part_of_url
 from pytest_azurevm._http import AnswerLost
 from pytest_azurevm._swaps import Swaps, genuine
 from pytest_azurevm._transport import current_task
@@ -25,31 +26,54 @@ from pytest_azurevm._wire import RESET, TIMEOUT, FarEnd, Wire
 _Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class _Exchange:
+    """Connects to the fake, or lets others connect.
+
+    Args:
+        far_end: gives the fake that answers a method and a URL.
+        check: refuses a host that must not be reached.
+    """
+
+    def __init__(self, far_end: FarEnd, check: Callable[[str], None]) -> None:
+        self._far_end = far_end
+        self._check = check
+
+    def connect(self, base: str) -> Wire | None:
+        """Give a connection to *base*, or through it, where it is a proxy, to what is asked for.
+
+        Raises:
+            AzureOutOfReach: that is Azure's, and not served.
+        """
+        method, _, url = what_asks().partition(" ")
+        if not url or (
+            is_served(base) and not is_served(url)
+        ):  # asked for while another request is
+            method, url = "CONNECT", base
+        if self._far_end(method, url) is not None:
+            return Wire(base, self._far_end, current_task())
+        self._check(host_of(url))
+        return None
+
+
 def install(swaps: Swaps, far_end: FarEnd, check: Callable[[str], None]) -> None:
     """Let plain HTTP reach what *far_end* gives for a method and URL.
 
     *check* refuses a host that must not be reached.
     """
+    exchange = _Exchange(far_end, check)
 
     def connections(module: Any) -> None:
         for name, scheme in (("HTTPConnection", "http"), ("HTTPSConnection", "https")):
             owner = genuine(getattr(module, name))
-            swaps.wrap(owner, "connect", _connecting(far_end, scheme))
+            swaps.wrap(owner, "connect", _connecting(exchange, scheme))
 
     connections(http.client)
+    swaps.wrap(genuine(http.client.HTTPConnection), "putrequest", _asking_of_http_client)
     swaps.when_imported("urllib3.connection", connections)
     swaps.when_imported("urllib3.connectionpool", lambda module: _asking_of_urllib3(swaps, module))
-    swaps.when_imported("httpcore", lambda module: _in_httpcore(swaps, far_end, check, module))
+    swaps.when_imported("httpcore", lambda module: _in_httpcore(swaps, exchange, module))
     swaps.when_imported("httpx", lambda module: _asking_of_httpx(swaps, module))
-    swaps.when_imported("aiohttp.connector", lambda module: _in_aiohttp(swaps, far_end, module))
-
-
-def _open(base: str, far_end: FarEnd) -> Wire | None:
-    """Give a connection to *base*, or to where the request under way wants to get by it."""
-    url = base if is_served(base) else what_asks().partition(" ")[2]
-    return (
-        Wire(base, far_end, current_task()) if url and far_end("CONNECT", url) is not None else None
-    )
+    swaps.when_imported("aiohttp.connector", lambda module: _in_aiohttp(swaps, exchange, module))
 
 
 # --- http.client, and urllib3 above it ------------------------------------------------------------
@@ -62,20 +86,33 @@ class _Connection(Protocol):
     _tunnel_host: str | None
 
 
-def _connecting(far_end: FarEnd, scheme: str) -> _Wrapper:
+def _asking_of_http_client(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def putrequest(connection: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        # It connects when the headers end. What it is connected to already may be a proxy.
+        if "://" in url and part_of_url(url) is not None and connection.sock is not None:
+            connection.sock.close()
+            connection.sock = None
+        connection.azurevm_asks = (method, url)
+        original(connection, method, url, *args, **kwargs)
+
+    return putrequest
+
+
+def _connecting(exchange: _Exchange, scheme: str) -> _Wrapper:
     def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def connect(connection: _Connection) -> None:
             base = f"{scheme}://{connection._tunnel_host or connection.host}"  # noqa: SLF001
-            wire = _open(base, far_end)
-            if wire is None and what_asks():
-                original(connection)
-            elif wire is None:
-                with asking("CONNECT", base):
+            method, url = getattr(connection, "azurevm_asks", ("CONNECT", ""))
+            whole = url if "://" in url else base + url
+            with nullcontext() if what_asks() else asking(method, whole):
+                wire = exchange.connect(base)
+                if wire is None:
                     original(connection)
-            else:
-                connection.sock = _Socket(wire, connection)
-                connection.is_verified = scheme == "https"  # urllib3 warns of one that is not
+                    return
+            connection.sock = _Socket(wire, connection)
+            connection.is_verified = scheme == "https"  # urllib3 warns of one that is not
 
         connect.reaches_the_fake = True  # type: ignore[attr-defined]  # the guard lets tunnels pass
         return connect
@@ -130,9 +167,7 @@ def _asking_of_urllib3(swaps: Swaps, module: Any) -> None:
 # --- httpcore, and httpx above it -----------------------------------------------------------------
 
 
-def _in_httpcore(
-    swaps: Swaps, far_end: FarEnd, check: Callable[[str], None], httpcore: Any
-) -> None:
+def _in_httpcore(swaps: Swaps, exchange: _Exchange, httpcore: Any) -> None:
     def answered(wire: Wire) -> bytes:
         try:
             return wire.answer()
@@ -189,7 +224,7 @@ def _in_httpcore(
     def connecting(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def connect_tcp(backend: Any, host: str, *args: Any, **kwargs: Any) -> Any:
-            wire = _open(f"http://{host}", far_end)
+            wire = exchange.connect(f"http://{host}")
             return original(backend, host, *args, **kwargs) if wire is None else _Stream(wire)
 
         return connect_tcp
@@ -197,9 +232,8 @@ def _in_httpcore(
     def connecting_in_task(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         async def connect_tcp(backend: Any, host: str, *args: Any, **kwargs: Any) -> Any:
-            wire = _open(f"http://{host}", far_end)
+            wire = exchange.connect(f"http://{host}")
             if wire is None:
-                check(host)  # names are looked up in a thread, which knows nothing of who asks
                 return await original(backend, host, *args, **kwargs)
             return _AsyncStream(wire)
 
@@ -235,11 +269,11 @@ def _asking_of_httpx(swaps: Swaps, httpx: Any) -> None:
 # --- aiohttp --------------------------------------------------------------------------------------
 
 
-def _in_aiohttp(swaps: Swaps, far_end: FarEnd, module: Any) -> None:
+def _in_aiohttp(swaps: Swaps, exchange: _Exchange, module: Any) -> None:
     def creating(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         async def _create_connection(connector: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
-            wire = _open(f"{req.url.scheme}://{req.url.host}", far_end)
+            wire = exchange.connect(f"{req.url.scheme}://{req.url.host}")
             if wire is None:
                 return await original(connector, req, *args, **kwargs)
             protocol = connector._factory()  # noqa: SLF001

@@ -7,9 +7,11 @@ import http.client
 import io
 import json
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -33,6 +35,7 @@ from tests.plain_clients import ARM, CLIENTS, a_site, vm_url
 
 BLOB = "https://shop.blob.core.windows.net/boot/serial.log?sig=x"
 
+HAVE_PROXIES = {"requests", "session", "httpx", "async_httpx", "urllib"}  # from the environment
 every_client = pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
 
 
@@ -140,6 +143,32 @@ def test_a_proxy_is_not_asked_for_arm(url, ask, monkeypatch):
     assert ask("GET", url).status == 200
 
 
+@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "http://127.0.0.1:9"])
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize("name", [name for name in CLIENTS if name in HAVE_PROXIES])
+def test_a_proxy_is_no_way_out(fake, monkeypatch, name, scheme, proxy):
+    """What is Azure's and not served is not handed to a proxy either, wherever that is."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, proxy)
+
+    with pytest.raises(AzureOutOfReach, match=r"shop\.blob\.core\.windows\.net"):
+        CLIENTS[name]("GET", BLOB.replace("https", scheme))
+
+
+def test_a_proxy_that_is_named_is_not_asked_for_arm(url):
+    """A proxy that a program names itself is none that ARM is asked through."""
+    proxy = "http://proxy.example:3128"
+
+    async def by_aiohttp():
+        async with aiohttp.ClientSession() as session, session.get(url, proxy=proxy) as answer:
+            return answer.status
+
+    assert requests.get(url, proxies={"https": proxy}).status_code == 200
+    assert httpx.get(url, proxy=proxy).status_code == 200
+    assert urllib3.ProxyManager(proxy).request("GET", url).status == 200
+    assert asyncio.run(by_aiohttp()) == 200
+
+
 @every_client
 def test_the_metadata_service_is_reached_over_plain_http(fake, ask):
     """So is what is asked without TLS, such as the metadata service; it wants its header."""
@@ -177,12 +206,65 @@ def test_a_write_in_the_same_instant_follows_the_last_one(url, fake, ask):
     assert [call.method for call in fake.calls] == ["PATCH", "PATCH"]
 
 
+@every_client
+def test_who_is_left_over_is_refused(ask):
+    """A thread that goes on after its fake has ended is refused, and told why."""
+    found, asked, goes_on = [], threading.Event(), threading.Event()
+
+    def left_over():
+        found.append(ask("GET", vm_url(fake)).status)
+        asked.set()
+        goes_on.wait()
+        try:
+            ask("GET", vm_url(fake))
+        except AzureOutOfReach as refusal:
+            found.append(str(refusal))
+
+    with FakeCompute() as fake:
+        fake.add_vm("web-1", resource_group="rg")
+        thread = threading.Thread(target=left_over)
+        thread.start()
+        asked.wait()
+    goes_on.set()
+    thread.join()
+
+    assert found[0] == 200
+    assert "was left running by a fake that has ended since" in found[1]
+
+
+def test_clients_that_outlive_a_fake_reach_the_next():
+    """A session, a client and a pool of connections are as good as new with another fake."""
+    with requests.Session() as session, httpx.Client() as client, urllib3.PoolManager() as pool:
+        for number in range(2):
+            with FakeCompute() as other:
+                other.add_vm("web-1", resource_group="rg", parameters={"tags": {"n": str(number)}})
+                for answer in (session.get(vm_url(other)), client.get(vm_url(other))):
+                    assert answer.json()["tags"] == {"n": str(number)}
+                body = pool.request("GET", vm_url(other)).data
+                assert json.loads(body)["tags"] == {"n": str(number)}
+
+
+def test_threads_that_poll_by_hand_take_as_long_as_the_slowest(fake):
+    """A pool of threads, each polling with time.sleep, takes the time of the slowest."""
+
+    def create(name):
+        watch = requests.put(vm_url(fake, name), json=linux_vm()).headers["Azure-AsyncOperation"]
+        while requests.get(watch).json()["status"] == "InProgress":
+            time.sleep(10)
+        return requests.get(vm_url(fake, name)).json()["properties"]["provisioningState"]
+
+    fake.timing.create = 55
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(create, [f"web-{n}" for n in range(8)])) == {"Succeeded"}
+    assert passed(fake) == 60
+
+
 LOST = {
     "requests": (requests.ConnectionError, requests.ReadTimeout),
     "session": (requests.ConnectionError, requests.ReadTimeout),
     "httpx": (httpx.ReadError, httpx.ReadTimeout),
     "async_httpx": (httpx.ReadError, httpx.ReadTimeout),
-    "aiohttp": (aiohttp.ClientOSError, aiohttp.SocketTimeoutError),
+    "aiohttp": (aiohttp.ClientOSError, aiohttp.ServerTimeoutError),
     "urllib3": (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError),
     "urllib": (ConnectionResetError, TimeoutError),
     "http_client": (ConnectionResetError, TimeoutError),
