@@ -357,7 +357,12 @@ class Neighbours(Attachments):
             self._judge_references(address, body)
 
     def _judge_references(self, address: Address, body: Json) -> None:
-        """See that what a network's resource refers to is there [rec]."""
+        """See that what a network's resource, or an image, refers to is there [rec]."""
+        if address.type.lower() == "microsoft.compute/images":
+            for target in references(body):
+                of = address_of_id(target)
+                if of is not None and of.types[0].lower() in _SOURCES and self.find(target) is None:
+                    raise arm_error("no-such-operation", target=target)  # the same words [rec]
         if address.namespace.lower() != "microsoft.network":
             return
         for target in references(body):
@@ -500,6 +505,8 @@ class _GroupAddress(Address):
         return group_id(self.subscription, self.group)
 
 
+# What an image is made of, machines aside.
+_SOURCES: Final = ("disks", "snapshots")
 # What a body says of itself besides what it is; it is known from the URL.
 _OWN: Final = ("id", "name", "type", "etag")
 

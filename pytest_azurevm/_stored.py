@@ -72,12 +72,13 @@ class Stored:
     def _write(self, resource: Resource, asked: Json, change: Change) -> ResourceOperation | None:
         """Write a resource, and all its children that *asked* holds; give what goes on after."""
         self.clock.changed()
+        is_new = self._store.find(resource.key) is None
         final = self._fill(resource, asked)
         if not change.headers:
             self._settle(resource)
             return None
         if resource.type.lower() in FILLED_AT_THE_END:
-            self._store.rewrite(resource, as_asked(asked))
+            self._store.rewrite(resource, as_asked(asked, final, is_new=is_new))
         self._show(resource, resource.row.shows or "Succeeded")
         return self._begin(resource, "write", change, partial(self._written, resource, final))
 
