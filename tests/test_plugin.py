@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import pytest_azurevm
-
-
-@pytest.fixture(autouse=True)
-def _same_package(monkeypatch):
-    """Let a fresh process find the package that this one tests, and no other that is installed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(pytest_azurevm.__file__).parents[1]))
-
-
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run pytest on what *pytester* has, in this process' environment but a fresh process."""
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", *arguments)
+from tests.runs import run
 
 
 def test_the_fixture_needs_nothing_but_its_name(pytester):
