@@ -6,7 +6,8 @@ timers is due; whatever else is due before (events, polling threads) happens on 
 
 asyncio's own loops are adopted as a whole when they first ask for the time, or set a timer: from
 then on ``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
-``call_later``. In a loop of another make, only the SDK's own sleeps are virtual.
+``call_later``. In a loop of another make, and in a run of trio's (``_trio``), only the SDK's own
+sleeps are virtual.
 
 A loop may be older than the fake, and outlive it. What sleeps in it when it is adopted, or given
 back, has the rest of its sleep in the other time. Only the SDK's own sleeps end with the fake.
@@ -23,6 +24,7 @@ from typing import Any, Final
 from pytest_azurevm._agenda import SECOND_US, Entry, microseconds
 from pytest_azurevm._rest import ClockStalled, FakeClosed, Rest
 from pytest_azurevm._timekeeper import Timekeeper
+from pytest_azurevm._trio import TrioRuns, current_task
 
 # A loop is idle when it showed nothing to run for so many rounds. Of a loop of another make, which
 # does not show it, more rounds are taken for that.
@@ -119,6 +121,7 @@ class Loops:
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._originals: dict[str, Callable[..., Any]] = {}
         self._over = False
+        self._trio = TrioRuns(clock)
 
     # --- the SDK's own sleeps ------------------------------------------------------------------
 
@@ -128,6 +131,9 @@ class Loops:
         Raises:
             FakeClosed: the fake ended meanwhile.
         """
+        if current_task() is not None:
+            await self._trio.sleep(seconds, polling=polling)
+            return
         clock, loop = self._clock, asyncio.get_running_loop()
         if not polling:  # between a poller's look and its sleep nothing may happen unseen
             clock.sync()

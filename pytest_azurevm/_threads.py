@@ -121,6 +121,9 @@ def _waits(frame: FrameType) -> bool | None:
     elif module == "concurrent.futures.thread" and name == "_worker":
         queue = frame.f_locals.get("work_queue")
         return None if queue is None or queue.qsize() else True
+    elif module == "trio._core._thread_cache" and name == "_work":
+        job = getattr(frame.f_locals.get("self"), "_job", None)
+        return True if job is None else None
     elif module == "selectors" and name == "select":
         return not _has_ready(frame.f_back)
     return None

@@ -586,7 +586,7 @@ async def test_aio(machine, fake_compute):
     async with fake_compute.aio_client as client:
         await follow(client, "web-1")
     assert machine.power_state == "deallocated"
-    assert fake_compute.clock.now_us == 70_000_000
+    assert fake_compute.clock.now_us == 66_000_000
 
 async def test_many_at_once(fake_compute):
     async with fake_compute.aio_client as client, anyio.create_task_group() as group:
@@ -594,7 +594,7 @@ async def test_many_at_once(fake_compute):
             fake_compute.add_vm(f"web-{number}", resource_group="shop")
             group.start_soon(follow, client, f"web-{number}")
     assert {vm.power_state for vm in fake_compute.vms} == {"deallocated"}
-    assert fake_compute.clock.now_us == 70_000_000
+    assert fake_compute.clock.now_us == 66_000_000
 
 async def test_sync(machine, fake_compute):
     poller = fake_compute.client.virtual_machines.begin_deallocate("shop", "web-1")
