@@ -452,6 +452,21 @@ async def test_with_a_fake_again(fake_compute):
     result.assert_outcomes(passed=5)
 
 
+def test_the_executor_of_a_lasting_loop_sleeps_in_virtual_time(pytester):
+    """A worker thread that an earlier test has left in the loop's executor sleeps on the clock."""
+    result = lasting(
+        pytester,
+        """
+@pytest.mark.parametrize("number", range(3))
+async def test_in_a_thread(fake_compute, number):
+    await asyncio.to_thread(time.sleep, 0.01)
+    assert fake_compute.clock.now_us == 10_000
+""",
+    )
+
+    result.assert_outcomes(passed=3)
+
+
 def test_what_a_test_leaves_sleeping_in_a_lasting_loop_goes_on_for_real(pytester):
     """A task that sleeps when its fake ends has the rest of its sleep in the loop's own time.
 

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from time import sleep as nap
 from types import ModuleType
 
+import anyio
 import pytest
+import trio
 
-from pytest_azurevm import ClockStalled, FakeCompute, failures
+from pytest_azurevm import ClockStalled, FakeClosed, FakeCompute, _trio, failures
 
 REAL_SLEEP = time.sleep
 
@@ -120,6 +122,49 @@ def test_a_thread_that_was_there_before_sleeps_for_real():
         thread.join()
 
         assert (seen, seconds(fake)) == ([True], 0)
+
+
+def test_a_worker_that_was_idle_before_sleeps_in_virtual_time():
+    """A pool's worker from before the fake, idle then, does the work of the code under test."""
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            pool.submit(int).result()
+            with FakeCompute() as fake:
+                pool.submit(time.sleep, 0.01).result()
+
+                assert fake.clock.now_us == 10_000
+
+
+def test_a_worker_that_was_at_work_before_sleeps_for_real():
+    """A pool's worker that has something to do from before the fake is none of its business."""
+    go = threading.Event()
+
+    def background() -> None:
+        go.wait()
+        time.sleep(0.0001)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(background)
+        with FakeCompute() as fake:
+            go.set()
+            done.result()
+
+            assert seconds(fake) == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_sleep_that_is_what_anyios_worker_is_to_do_is_virtual(backend):
+    """A thread of anyio's or trio's whose work is the very sleep sleeps on the clock."""
+
+    async def main() -> list[int]:
+        slept = []
+        for _ in range(2):
+            with FakeCompute() as fake:
+                await anyio.to_thread.run_sync(time.sleep, 0.01)
+                slept.append(fake.clock.now_us)
+        return slept
+
+    assert anyio.run(main, backend=backend) == [10_000, 10_000]
 
 
 def test_a_naive_loop_sees_a_create_to_its_end(fake):
@@ -620,3 +665,116 @@ def test_a_sync_poller_moves_beside_a_loop(fake):
         return before, poller.done()
 
     assert asyncio.run(life()) == (False, True)
+
+
+# --- trio --------------------------------------------------------------------------------------
+
+
+async def followed(fake, name="web-1"):
+    """Deallocate a machine, and give when its poller had seen the end."""
+    fake.add_vm(name)
+    poller = await fake.aio_client.virtual_machines.begin_deallocate("rg", name)
+    await poller.result()
+    return fake.clock.now_us
+
+
+def test_a_poller_is_followed_in_a_run_of_trios(fake):
+    """Under trio, a poller sleeps in virtual time, as in a loop of asyncio."""
+    assert trio.run(followed, fake) == 66_000_000
+
+
+def test_a_task_of_trios_that_spins_does_not_hold_time_up(fake, monkeypatch):
+    """A task that always has something to do delays a poller's sleep, and does not stop it."""
+    monkeypatch.setattr(_trio, "_PATIENCE_S", 0.01)
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(spin)
+            at = await followed(fake)
+            nursery.cancel_scope.cancel()
+            return at
+
+    async def spin() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    assert trio.run(main) == 66_000_000
+
+
+def test_tasks_of_trios_that_sleep_beside_each_other_take_the_longest(fake):
+    """Of several sleepers in one run each wakes at its own instant, in order."""
+    woken = []
+
+    async def sleeps(seconds: float) -> None:
+        await fake._loops.sleep(seconds)
+        woken.append((seconds, fake.clock.now_us))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for seconds in (30, 10, 20):
+                nursery.start_soon(sleeps, seconds)
+
+    trio.run(main)
+
+    assert woken == [(10, 10_000_000), (20, 20_000_000), (30, 30_000_000)]
+
+
+def test_a_sleep_under_trio_may_be_cancelled(fake):
+    """A cancelled sleep leaves nothing on the agenda."""
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await fake._loops.sleep(5)
+
+    trio.run(main)
+    fake.clock.run_until_idle()
+
+    assert fake.clock.now_us == 0
+
+
+def test_what_a_thread_of_trios_does_is_waited_for(fake):
+    """While a thread works for a run of trio's, time stands, and its result is found at once."""
+    seen = []
+
+    async def works() -> None:
+        seen.append(await trio.to_thread.run_sync(lambda: busy(20) and fake.clock.now_us))
+        await fake._loops.sleep(1)
+        seen.append(fake.clock.now_us)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(works)
+            await fake._loops.sleep(10)
+
+    trio.run(main)
+
+    assert seen == [0, 1_000_000]
+
+
+def test_without_autojump_a_run_of_trios_is_told():
+    """A sleep under trio that nobody moves time for is told so."""
+    told = "a run of trio's waits until 2026-01-01T00:00:36"
+    with FakeCompute(autojump=False) as fake, pytest.raises(ClockStalled, match=told):
+        trio.run(followed, fake)
+
+
+def test_a_sleep_under_trio_ends_with_its_fake():
+    """A task of trio's that sleeps when the fake ends is told that it was closed."""
+    told = []
+    with FakeCompute() as fake:
+
+        async def sleeps() -> None:
+            with pytest.raises(FakeClosed):
+                await fake._loops.sleep(5)
+            told.append(fake)
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sleeps)
+                await trio.lowlevel.checkpoint()
+                fake.close()
+
+        trio.run(main)
+
+    assert told == [fake]
