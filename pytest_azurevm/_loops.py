@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 
@@ -106,9 +107,9 @@ class _Loop:
             return
         ahead_s = self.time()
         self.adopted = None
+        self.loop._clock_resolution = self.resolution_s  # type: ignore[attr-defined]  # noqa: SLF001
         del self.loop.time
         ahead_s -= self.loop.time()
-        self.loop._clock_resolution = self.resolution_s  # type: ignore[attr-defined]  # noqa: SLF001
         for timer in self.loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001
             timer._when -= ahead_s  # noqa: SLF001
 
@@ -200,6 +201,9 @@ class Loops:
         with self._clock.lock:
             state = self._state(loop)
             if state.adopted is None:
+                owner = getattr(vars(loop).get("time"), "__self__", None)
+                if isinstance(owner, _Loop):  # a fake that ended has not given it back yet
+                    owner.give_back()
                 state.adopted = (self._originals["time"](loop), self._clock.now_us)
                 state.resolution_s = loop._clock_resolution  # type: ignore[attr-defined]  # noqa: SLF001
                 loop.time = state.time  # type: ignore[method-assign]
@@ -218,7 +222,8 @@ class Loops:
         for loop, state in self._loops.items():
             # A loop that runs in another thread does this itself, between two of its steps.
             if loop.is_running() and asyncio._get_running_loop() is not loop:  # noqa: SLF001
-                loop.call_soon_threadsafe(state.give_back)
+                with suppress(RuntimeError):  # it has just been closed
+                    loop.call_soon_threadsafe(state.give_back)
             else:
                 state.give_back()
             for future in tuple(state.sleeping):

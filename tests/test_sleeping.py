@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import sleep as nap
 from types import ModuleType
 
@@ -651,6 +652,71 @@ def test_a_loop_has_its_own_time_back_after_the_fake():
 
     assert asyncio.run(life())
     assert (asyncio.BaseEventLoop.call_later, asyncio.BaseEventLoop.call_at) == makers
+
+
+@contextmanager
+def background_loop():
+    """Run an event loop in a thread of its own, until the end of the block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def beats(times: int) -> str:
+    """Sleep again and again, for a moment."""
+    for _ in range(times):
+        await asyncio.sleep(0.001)
+    return "beaten"
+
+
+async def naps_behind_a_deadline() -> str:
+    """Wait for a moment under a deadline, with nothing else that sleeps in the loop."""
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+    return "woken"
+
+
+@pytest.mark.parametrize("life", [lambda: beats(3), naps_behind_a_deadline])
+def test_a_loop_in_another_thread_outlives_fakes(life):
+    """A loop that runs in the background sleeps on in its own time when a fake has ended."""
+    with background_loop() as loop:
+        resolution = loop._clock_resolution
+        for _ in range(3):
+            with FakeCompute() as fake:
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop).result()
+                left = asyncio.run_coroutine_threadsafe(life(), loop)
+
+                assert fake.clock.now_us >= 3600_000_000
+            assert left.result(timeout=30) in ("beaten", "woken")
+        assert abs(loop.time() - time.monotonic()) < 60
+        assert loop._clock_resolution == resolution
+
+
+def test_what_is_due_in_a_loop_keeps_its_order_when_a_fake_ends():
+    """Timers that a fake leaves behind come in order, and those of hours are not due at once."""
+    order = []
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        with FakeCompute() as fake:
+            await asyncio.sleep(3600)
+            loop.call_later(0.002, order.append, "second")
+            loop.call_later(0.001, order.append, "first")
+            later = loop.call_later(3600, order.append, "never")
+            fake.close()
+        loop.call_later(0.003, order.append, "third")
+        await asyncio.sleep(0.004)
+        later.cancel()
+
+    asyncio.run(life())
+
+    assert order == ["first", "second", "third"]
 
 
 def test_a_sync_poller_moves_beside_a_loop(fake):
