@@ -22,10 +22,11 @@ _PATIENCE_S: Final = 1.0  # real; a task that spins does not hold time up for lo
 
 def current_task() -> object:
     """Give trio's task that is running, if one is."""
-    trio = sys.modules.get("trio")
-    if trio is None or not trio.lowlevel.in_trio_task():
+    lowlevel = sys.modules.get("trio.lowlevel")
+    try:
+        return None if lowlevel is None else lowlevel.current_task()
+    except RuntimeError:
         return None
-    return trio.lowlevel.current_task()
 
 
 class _Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -318,6 +319,10 @@ def test_unittest_classes_take_the_fixture_or_enter_a_fake(pytester):
 
 # --- pytest-asyncio ----------------------------------------------------------------------------
 
+needs_asyncio = pytest.mark.skipif(  # which is what pytest before 8.2 can have
+    version("pytest-asyncio").startswith("0.23."), reason="pytest-asyncio has no loop scopes yet"
+)
+
 IN_A_LOOP = """
 import asyncio
 import pytest
@@ -357,6 +362,8 @@ async def test_sync_client(fake_compute):
 """
 
 
+@needs_asyncio
+@needs_asyncio
 @pytest.mark.parametrize(
     ("mode", "scope"), [("strict", "function"), ("auto", "module"), ("strict", "session")]
 )
@@ -376,6 +383,7 @@ def test_async_tests_and_fixtures_live_in_virtual_time(pytester, mode, scope):
     result.assert_outcomes(passed=8)
 
 
+@needs_asyncio
 def test_an_async_test_that_fails_has_a_section(pytester):
     """The report of a failing coroutine shows its fake, whichever plugin ran it."""
     pytester.makepyfile(
@@ -420,6 +428,7 @@ def lasting(pytester: pytest.Pytester, source: str) -> pytest.RunResult:
     return run(pytester, "-W", "error", beside=("asyncio",))
 
 
+@needs_asyncio
 def test_a_loop_may_outlive_many_fakes(pytester):
     """In a loop that lasts, each fake has a time of its own, and the loop its own in between."""
     result = lasting(
@@ -452,6 +461,7 @@ async def test_with_a_fake_again(fake_compute):
     result.assert_outcomes(passed=5)
 
 
+@needs_asyncio
 def test_the_executor_of_a_lasting_loop_sleeps_in_virtual_time(pytester):
     """A worker thread that an earlier test has left in the loop's executor sleeps on the clock."""
     result = lasting(
@@ -467,6 +477,7 @@ async def test_in_a_thread(fake_compute, number):
     result.assert_outcomes(passed=3)
 
 
+@needs_asyncio
 def test_what_a_test_leaves_sleeping_in_a_lasting_loop_goes_on_for_real(pytester):
     """A task that sleeps when its fake ends has the rest of its sleep in the loop's own time.
 
@@ -493,6 +504,7 @@ async def test_meets():
     result.assert_outcomes(passed=2)
 
 
+@needs_asyncio
 def test_a_task_older_than_the_fake_sleeps_on_in_virtual_time(pytester):
     """A task that slept before the fake began has the rest of it in virtual time, and survives."""
     result = lasting(
@@ -526,6 +538,7 @@ async def test_after():
     result.assert_outcomes(passed=3)
 
 
+@needs_asyncio
 def test_a_poller_left_in_a_lasting_loop_ends_with_its_fake(pytester):
     """A task that follows an operation when its fake ends is told that the fake was closed."""
     result = lasting(
@@ -549,6 +562,7 @@ async def test_meets():
     result.assert_outcomes(passed=2)
 
 
+@needs_asyncio
 def test_a_shared_fake_and_a_lasting_loop_share_their_time(pytester):
     """A module's fake in a module's loop goes on from test to test, its timers too."""
     result = lasting(
