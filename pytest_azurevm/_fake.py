@@ -286,10 +286,7 @@ class FakeCompute:
     def _kept_out_by(self, other: FakeCompute) -> str:
         """Tell why this fake cannot be entered now, and the ways out."""
         if other is self:
-            return (
-                "this fake is just ending, in another thread. Enter it before that, or let that "
-                "end first (join the thread)."
-            )
+            return "this fake is just ending. Enter it before its end, or once that is over."
         return (
             f"another fake is active already: {other._told_apart()}. The process has only one "
             "time and one Azure, so there is one fake at a time. Use that one (any subscription "

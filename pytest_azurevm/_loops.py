@@ -219,7 +219,7 @@ class Loops:
         for name, original in self._originals.items():
             setattr(BaseEventLoop, name, original)
         self._originals.clear()
-        for loop, state in self._loops.items():
+        for loop, state in tuple(self._loops.items()):
             # A loop that runs in another thread does this itself, between two of its steps.
             if loop.is_running() and asyncio._get_running_loop() is not loop:  # noqa: SLF001
                 with suppress(RuntimeError):  # it has just been closed

@@ -86,7 +86,8 @@ def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
             assert fake_compute.vm("web-1").power_state == "deallocated"
 
     Set it up with ``@pytest.mark.azurevm(timing="slow", ...)``, an ini option ``azurevm_timing`` or
-    a flag ``--azurevm-timing``.
+    a flag ``--azurevm-timing``. For a fixture of a class, a module or the session there is
+    ``fake_compute_factory``.
     """
     fake = _new_fake(_settings(request.node))
     fake._holder = f"that of the fake_compute fixture, for {request.node.nodeid}"

@@ -389,6 +389,27 @@ def test_a_second_fake_is_told_where_the_first_was_entered():
     )
 
 
+def test_a_fake_that_is_ending_cannot_be_entered(monkeypatch):
+    """Until everything is put back, neither this fake nor another one can begin."""
+    told = []
+    with FakeCompute() as fake:
+        end = fake._end_time
+
+        def ending():
+            for one in (fake, FakeCompute()):
+                with pytest.raises(RuntimeError) as raised:
+                    one.__enter__()
+                told.append(str(raised.value).partition(".")[0])
+            return end()
+
+        monkeypatch.setattr(fake, "_end_time", ending)
+    with FakeCompute():
+        pass
+
+    assert told[0] == "this fake is just ending"
+    assert told[1].startswith("another fake is active already: entered at")
+
+
 def at_once(*works) -> list[Exception]:
     """Run *works* in threads that begin together, and give what they raised."""
     gate, raised = threading.Barrier(len(works)), []

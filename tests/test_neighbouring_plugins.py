@@ -590,6 +590,37 @@ async def test_three(fleet):
     result.assert_outcomes(passed=3)
 
 
+@needs_asyncio
+def test_an_async_fixture_of_a_module_may_hold_a_fake(pytester):
+    """A fake that is entered and left within a lasting loop is that loop's time in between."""
+    result = lasting(
+        pytester,
+        """
+import pytest_asyncio
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(fake_compute_factory):
+    with fake_compute_factory() as fake:
+        fake.add_vm("web-1", resource_group="shop")
+        await asyncio.sleep(60)
+        yield fake
+        await asyncio.sleep(60)
+    await asyncio.sleep(0.001)
+    assert fake.clock.now_us == 186_000_000
+
+async def test_one(fleet):
+    poller = await fleet.aio_client.virtual_machines.begin_deallocate("shop", "web-1")
+    tasks.append(asyncio.create_task(poller.result()))
+
+async def test_two(fleet):
+    await tasks[0]
+    assert fleet.vm("web-1").power_state == "deallocated"
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
 # --- anyio -------------------------------------------------------------------------------------
 
 ANYIO = """

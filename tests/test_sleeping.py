@@ -98,9 +98,17 @@ def test_what_is_no_duration_is_refused_as_ever(fake, wrong):
     assert seconds(fake) == 0
 
 
-def test_the_standard_library_sleeps_for_real(fake):
-    """A sleep of the standard library's own, as in subprocess, moves no virtual time."""
-    caller = {"__name__": "subprocess", "sleep": time.sleep}
+@pytest.mark.parametrize(
+    "module",
+    [
+        "subprocess", "_pytest.timing", "execnet.gateway_base", "filelock._api", "hypothesis.core",
+        "pytest_asyncio.plugin", "pytest_randomly", "pytest_rerunfailures", "pytest_timeout",
+        "xdist.looponfail", "xprocess.xprocess",
+    ],
+)  # fmt: skip
+def test_the_standard_library_and_test_runners_sleep_for_real(fake, module):
+    """A sleep of the standard library's own, or of a plugin's, moves no virtual time."""
+    caller = {"__name__": module, "sleep": time.sleep}
     exec("def wait(): sleep(0.0001)", caller)
     caller["wait"]()
 
