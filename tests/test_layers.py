@@ -49,7 +49,7 @@ LAYERS = (
     ("_register",),
     ("_records", "_timing"),
     ("_lifecycle", "_vm_model", "_clock", "_loops", "_frozen", "_sleeping"),
-    ("_vm_disks", "_vm_extensions"),
+    ("_vm_disks", "_vm_extensions", "_trio"),
     ("_timekeeper", "_vm_form", "_throttling", "_resource_types", "_guard"),
     ("_movement",),
     ("_rest",),

@@ -25,6 +25,7 @@ from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling as AzureAs
 
 from pytest_azurevm import ClockStalled, FakeClosed, FakeCompute, PollerLeftRunningWarning
 from tests.builders import linux_vm
+from tests.runs import chosen, run
 
 # A deallocation takes 52 s. Looks are due at 0, at 36 (the first answer's Retry-After) and 30 s
 # later (the SDK's own interval), so that its poller is done after this many seconds.
@@ -427,7 +428,7 @@ def test_a_failed_assertion_in_a_callback_fails_the_test(pytester):
             poller.result()
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*chosen())
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *AssertionError: assert 'deallocated' == 'gone'"])
@@ -1286,7 +1287,7 @@ def test_a_failing_test_leaves_nothing_to_the_next_one(pytester):
             assert LROPoller.wait is WAIT
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = run(pytester)
 
     result.assert_outcomes(failed=1, passed=1, warnings=1)
     result.stdout.fnmatch_lines(
