@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest_azurevm
 @pytest.fixture(autouse=True)
 def _same_package(monkeypatch):
     """Let a fresh process find the package that this one tests, and no other that is installed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(pytest_azurevm.__file__).parents[1]))
+    root = str(Path(pytest_azurevm.__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", root, prepend=os.pathsep)
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
