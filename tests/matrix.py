@@ -173,7 +173,7 @@ def interpreter(name: str) -> str:
     candidates = [
         *(shutil.which(f"python{name}", path=path) for path in os.get_exec_path()),
         shutil.which(name),
-        *sorted(map(str, kept.glob(f"{name}.*/bin/python"))),
+        *sorted(map(str, kept.glob(f"{Path(name).name}.*/bin/python"))),
     ]
     for candidate in filter(None, candidates):
         # What lies on the PATH may be a mere stand-in, which runs only where it is set up.
