@@ -206,7 +206,8 @@ def environment(column: Column, python: str, environments: Path) -> str:
         CannotRunError: it cannot be installed.
     """
     version = _said(python, "import sys; print(*sys.version_info[:3], sep='.')").strip()
-    made_from = (version, str(ROOT), (ROOT / "pyproject.toml").read_text(), *column.pins)
+    requirements = (ROOT / "pyproject.toml").read_text().partition("[tool.")[0]
+    made_from = (version, str(ROOT), requirements, *column.pins)
     key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:12]
     folder = environments / f"{column.name}-{version}-{key}"
     own = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
