@@ -187,6 +187,18 @@ def test_a_python_that_a_test_starts_is_blocked(code):
     assert "NetworkBlockedError: getaddrinfo('management.azure.com')" in done.stderr
 
 
+def test_a_proxy_on_this_machine_is_no_way_out(monkeypatch):
+    """A child is not told of a proxy: what it asks for, it asks for by name, and is refused."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    done = python(
+        "import urllib.request as u; print(u.getproxies()); u.urlopen('http://i.example')"
+    )
+
+    assert done.stdout == "{}\n"
+    assert "NetworkBlockedError: getaddrinfo('i.example')" in done.stderr
+
+
 def test_a_python_is_not_started_unblocked(monkeypatch):
     """A test that would start a Python past the block is told how to keep it."""
     for environment in ({}, {"PYTHONPATH": "elsewhere"}):

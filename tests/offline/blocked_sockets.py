@@ -19,6 +19,7 @@ HERE: Final = str(Path(__file__).resolve().parent)
 LOOPBACK: Final = re.compile(
     r"(.+\.)?localhost\.?|(::ffff:)?127(\.\d{1,3}){3}|::1(%.*)?", re.IGNORECASE
 )
+PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy")
 
 #: What was refused so far, also where the code that asked has caught the error.
 attempts: Final[list[str]] = []
@@ -33,6 +34,8 @@ def block() -> None:
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if HERE not in others:
         os.environ["PYTHONPATH"] = os.pathsep.join([HERE, *others])
+    for name in [name for name in os.environ if name.lower() in PROXIES]:
+        del os.environ[name]  # one on this machine would be a way out
     if not getattr(socket.socket.connect, "blocked", False):
         sys.addaudithook(_hook)
         # These look a name up by themselves, before their audit event.
