@@ -352,8 +352,8 @@ def as_asked(asked: Json, final: Json, *, is_new: bool) -> Json:
         return shown
     given = _properties(asked)
     given.pop("provisioningState", None)
-    first = {name: given.pop(name) for name in ("creationData", "diskSizeGB") if name in given}
-    properties = {**first, **given, "provisioningState": None}
+    first: Json = {name: given.pop(name) for name in ("creationData", "diskSizeGB") if name in given}
+    properties: Json = {**first, **given, "provisioningState": None}
     if not is_new and "tier" in final["properties"]:
         properties["tier"] = final["properties"]["tier"]
     return _with(shown, properties)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,4 +26,5 @@ def _same_package(request: pytest.FixtureRequest) -> None:
     """Let a fresh process find the package that this one tests, and no other that is installed."""
     if "pytester" in request.fixturenames:
         monkeypatch = request.getfixturevalue("monkeypatch")
-        monkeypatch.setenv("PYTHONPATH", str(Path(pytest_azurevm.__file__).parents[1]))
+        root = str(Path(pytest_azurevm.__file__).parents[1])
+        monkeypatch.setenv("PYTHONPATH", root, prepend=os.pathsep)
