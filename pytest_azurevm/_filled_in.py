@@ -352,7 +352,9 @@ def as_asked(asked: Json, final: Json, *, is_new: bool) -> Json:
         return shown
     given = _properties(asked)
     given.pop("provisioningState", None)
-    first: Json = {name: given.pop(name) for name in ("creationData", "diskSizeGB") if name in given}
+    first: Json = {
+        name: given.pop(name) for name in ("creationData", "diskSizeGB") if name in given
+    }
     properties: Json = {**first, **given, "provisioningState": None}
     if not is_new and "tier" in final["properties"]:
         properties["tier"] = final["properties"]["tier"]
