@@ -308,11 +308,8 @@ def _disk(asked: Json, facts: Facts) -> Json:
     if not is_disk:
         properties["incremental"] = False
     access = {
-        member: given.pop(member, usual)
-        for member, usual in (
-            ("networkAccessPolicy", "AllowAll"),
-            ("publicNetworkAccess", "Enabled"),
-        )
+        "networkAccessPolicy": given.pop("networkAccessPolicy", None) or "AllowAll",
+        "publicNetworkAccess": given.pop("publicNetworkAccess", None) or "Enabled",
     }
     properties |= {**given, **access}
     properties["timeCreated"] = _kept(facts, "timeCreated", lambda: facts.now)
