@@ -46,3 +46,16 @@ def checked_version(version: str, location: str) -> str:
             locations=", ".join(LOCATIONS),
         )
     return version.lower()
+
+
+def checked_form(version: str) -> str:
+    """Judge the api-version of a request to any other provider: one of any day will do.
+
+    Raises:
+        ArmError: it is missing or malformed.
+    """
+    if not version:
+        raise arm_error("no-api-version")
+    if not _VERSION_FORM.fullmatch(version):
+        raise arm_error("bad-api-version", version=version, versions=NEWEST)
+    return version.lower()

@@ -48,6 +48,7 @@ class Guard:
         swaps.when_imported(
             "aiohttp.connector",
             lambda module: swaps.wrap(module.TCPConnector, "connect", self._connecting_aiohttp),
+            may_differ=True,
         )
 
     # --- what a fake's time leaves running -----------------------------------------------------

@@ -27,7 +27,7 @@ def install(swaps: Swaps, answers: Answers) -> None:
         ("respx.mocks", _in_respx),
         ("vcr.cassette", _in_vcr),
     ):
-        swaps.when_imported(module, partial(mend, swaps, answers))
+        swaps.when_imported(module, partial(mend, swaps, answers), may_differ=True)
 
 
 def _in_responses(swaps: Swaps, answers: Answers, module: Any) -> None:

@@ -13,14 +13,14 @@ import io
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Protocol
 
 from pytest_azurevm._guard import asking, what_asks
 from pytest_azurevm._hosts import host_of, is_served, part_of_url
 from pytest_azurevm._http import AnswerLost
 from pytest_azurevm._swaps import Swaps, genuine
-from pytest_azurevm._transport import current_task
+from pytest_azurevm._transport import current_caller
 from pytest_azurevm._wire import RESET, TIMEOUT, FarEnd, Wire
 
 _Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -50,7 +50,7 @@ class _Exchange:
         ):  # asked for while another request is
             method, url = "CONNECT", base
         if self._far_end(method, url) is not None:
-            return Wire(base, self._far_end, current_task())
+            return Wire(base, self._far_end, current_caller())
         self._check(host_of(url))
         return None
 
@@ -69,11 +69,12 @@ def install(swaps: Swaps, far_end: FarEnd, check: Callable[[str], None]) -> None
 
     connections(http.client)
     swaps.wrap(genuine(http.client.HTTPConnection), "putrequest", _asking_of_http_client)
-    swaps.when_imported("urllib3.connection", connections)
-    swaps.when_imported("urllib3.connectionpool", lambda module: _asking_of_urllib3(swaps, module))
-    swaps.when_imported("httpcore", lambda module: _in_httpcore(swaps, exchange, module))
-    swaps.when_imported("httpx", lambda module: _asking_of_httpx(swaps, module))
-    swaps.when_imported("aiohttp.connector", lambda module: _in_aiohttp(swaps, exchange, module))
+    await_ = partial(swaps.when_imported, may_differ=True)
+    await_("urllib3.connection", connections)
+    await_("urllib3.connectionpool", lambda module: _asking_of_urllib3(swaps, module))
+    await_("httpcore", lambda module: _in_httpcore(swaps, exchange, module))
+    await_("httpx", lambda module: _asking_of_httpx(swaps, module))
+    await_("aiohttp.connector", lambda module: _in_aiohttp(swaps, exchange, module))
 
 
 # --- http.client, and urllib3 above it ------------------------------------------------------------

@@ -15,6 +15,7 @@ from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from pytest_azurevm import AzureOutOfReach, FakeCompute
+from tests.runs import run
 
 BLOB = "https://shop.blob.core.windows.net/boot/web-1.log"
 
@@ -142,9 +143,7 @@ def test_a_poller_that_outlives_its_test_is_silent(pytester):
             assert not [t for t in threading.enumerate() if t is not threading.main_thread()]
         """
     )
-    result = pytester.runpytest_subprocess(
-        "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:randomly", "-W", "error"
-    )
+    result = run(pytester, "-W", "error")
 
     result.assert_outcomes(passed=4)
     assert result.stderr.str().strip() == ""

@@ -29,6 +29,7 @@ from urllib3.util import Retry
 
 from pytest_azurevm import AzureOutOfReach, FakeCompute, failures
 from tests.plain_clients import CLIENTS, a_site, vm_url
+from tests.runs import run
 
 GRAPH = "https://graph.microsoft.com/v1.0/me"
 BLOB = "https://shop.blob.core.windows.net/boot/serial.log"
@@ -525,4 +526,4 @@ def test_fixtures_of_mocks_and_the_fakes_own(pytester):
             ask(fake_compute, httpx.get)
         """
     )
-    pytester.runpytest("-W", "error").assert_outcomes(passed=4)
+    run(pytester, "-W", "error", beside=("requests_mock", "respx")).assert_outcomes(passed=4)
