@@ -12,14 +12,10 @@ from typing import Final
 
 from pytest_azurevm import _resource_types as types
 from pytest_azurevm._compute import Compute
-from pytest_azurevm._filled_in import (
-    DEFAULT_RULES,
-    FILLED_AT_THE_END,
-    Facts,
-    as_asked,
-    filled,
-    free_address,
-)
+from pytest_azurevm._facts import Facts
+from pytest_azurevm._filled_compute import FILLED_AT_THE_END, as_asked
+from pytest_azurevm._filled_in import filled
+from pytest_azurevm._filled_network import DEFAULT_RULES, free_address
 from pytest_azurevm._resource_ids import Address
 from pytest_azurevm._resource_types import Change
 from pytest_azurevm._store import Resource, ResourceOperation, Store, Verb
