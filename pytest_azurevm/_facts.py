@@ -8,6 +8,19 @@ from typing import Any, NamedTuple, TypeAlias
 from pytest_azurevm._vm_form import Json
 
 
+class Addresses:
+    """The addresses of one subnet that are taken."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        self.free_from = 0  # every address before that one is taken, or nobody's to have
+
+    def release(self, address: str) -> None:
+        """Let an address be taken again."""
+        self.used.discard(address)
+        self.free_from = 0
+
+
 class Facts(NamedTuple):
     """What a resource's defaults are made of."""
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from pytest_azurevm import _resource_types as types
 from pytest_azurevm._facts import (
+    Addresses,
     Facts,
     Fill,
     in_order,
@@ -193,19 +194,23 @@ _RESERVED: Final = 4  # the first addresses of a subnet are Azure's own [rec: .4
 _NO_SUBNET: Final = "10.0.0.0/24"  # where nothing is known of it [assumed]
 
 
-def free_address(subnet: Json | None, used: set[str]) -> str | None:
+def free_address(subnet: Json | None, taken: Addresses) -> str | None:
     """Give the first address of a subnet that is free; ``None``: there is none left."""
     properties = (subnet or {}).get("properties") or {}
     prefixes = properties.get("addressPrefixes") or [properties.get("addressPrefix") or _NO_SUBNET]
+    passed = 0  # addresses of the prefixes before
     for prefix in prefixes:
         try:
             network = ip_network(prefix, strict=False)
         except ValueError:
             continue
-        for offset in range(_RESERVED, min(network.num_addresses - 1, len(used) + _RESERVED + 1)):
+        last = network.num_addresses - 1  # which is the broadcast's
+        for offset in range(max(_RESERVED, taken.free_from - passed), last):
             address = str(network[offset])
-            if address not in used:
+            if address not in taken.used:
+                taken.free_from = passed + offset
                 return address
+        passed += last
     return None
 
 

@@ -154,13 +154,9 @@ class Stored:
         old = resource.properties
         if old and str((old.get("subnet") or {}).get("id") or "").lower() == subnet_id:
             return old.get("privateIPAddress")
-        used = {
-            str(other.properties.get("privateIPAddress"))
-            for other in self._store.referrers(subnet_id)
-            if other is not resource
-        }
         subnet = self._store.find(subnet_id)
-        return free_address(None if subnet is None else subnet.body, used)
+        taken = self._store.addresses(subnet_id)
+        return free_address(None if subnet is None else subnet.body, taken)
 
     def _public_ip(self) -> str:
         self._public_ips += 1
