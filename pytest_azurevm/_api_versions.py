@@ -1,4 +1,4 @@
-"""The api-versions of Microsoft.Compute/virtualMachines."""
+"""The api-versions of Microsoft.Compute/virtualMachines, and where they are said."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from pytest_azurevm._errors import arm_error
-from pytest_azurevm._vm_form import LOCATIONS
+from pytest_azurevm._vm_form import LOCATIONS, Json
 
 # Every api-version that azure-mgmt-compute 30 to 39 sends for virtual machines [the SDKs' code].
 API_VERSIONS: Final = tuple(
@@ -46,3 +46,25 @@ def checked_version(version: str, location: str) -> str:
             locations=", ".join(LOCATIONS),
         )
     return version.lower()
+
+
+def provider_body(subscription_id: str, *, registering: bool) -> Json:
+    """Give Microsoft.Compute as a subscription sees it: asked for, or in force [doc].
+
+    Of its types only those that live here; regions by name, where Azure gives their display names.
+    """
+    return {
+        "id": f"/subscriptions/{subscription_id}/providers/Microsoft.Compute",
+        "namespace": "Microsoft.Compute",
+        "registrationPolicy": "RegistrationRequired",
+        "resourceTypes": [
+            {
+                "resourceType": of,
+                "locations": list(LOCATIONS),
+                "apiVersions": list(reversed(API_VERSIONS)),
+                "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
+            }
+            for of in ("virtualMachines", "virtualMachines/extensions")
+        ],
+        "registrationState": "Registering" if registering else "Registered",
+    }

@@ -18,7 +18,7 @@ from uuid import UUID
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._api_versions import checked_version
+from pytest_azurevm._api_versions import checked_version, provider_body
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._door import Door
@@ -144,7 +144,7 @@ class Arm:
         if rest[:2] == _VM_TYPE_SEGMENTS[:2] and rest[2:] in ((), ("register",)):
             # What the SDK asks by itself when it meets MissingSubscriptionRegistration.
             only(method, "POST" if rest[2:] else "GET")
-            return Answer(200, resources.provider_body(segments[1], registering=bool(rest[2:])))
+            return Answer(200, provider_body(segments[1], registering=bool(rest[2:])))
         if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
             return self._route_location(exchange, method, segments[5:])
         raise not_served(exchange, action_on(exchange, type_named(segments)))

@@ -220,17 +220,6 @@ def _provisioning(vm: VirtualMachine, edition: Edition) -> Provisioning:
     return shown_provisioning(edition, vm.provisioning, vm.power)
 
 
-def provider_body(subscription_id: str, *, registering: bool) -> Json:
-    """Give the registration of Microsoft.Compute: asked for, and then in force [doc]."""
-    return {
-        "id": f"/subscriptions/{subscription_id}/providers/Microsoft.Compute",
-        "namespace": "Microsoft.Compute",
-        "registrationPolicy": "RegistrationRequired",
-        "resourceTypes": [],
-        "registrationState": "Registering" if registering else "Registered",
-    }
-
-
 def operation_text(operation: OperationRecord, calendar: Calendar) -> str:
     """Give the document behind an ``Azure-AsyncOperation`` URL.
 
