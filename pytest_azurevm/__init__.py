@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_azurevm._fake_vm import OperationInFlight as OperationInFlight
     from pytest_azurevm._fake_vm import Status as Status
     from pytest_azurevm._fake_vm import Transition as Transition
+    from pytest_azurevm._hosts import AzureOutOfReach as AzureOutOfReach
     from pytest_azurevm._rest import ClockStalled as ClockStalled
     from pytest_azurevm._rest import FakeClosed as FakeClosed
     from pytest_azurevm._rest import PollerLeftRunningWarning as PollerLeftRunningWarning
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AzureOutOfReach": "_hosts",
     "Bill": "_billing",
     "Call": "_calls",
     "Calls": "_calls",
@@ -47,6 +49,7 @@ _HOMES = {
     "Transition": "_fake_vm",
 }
 __all__ = [
+    "AzureOutOfReach",
     "Bill",
     "Call",
     "Calls",

@@ -22,8 +22,10 @@ from pytest_azurevm._compute import Compute
 from pytest_azurevm._errors import ArmError
 from pytest_azurevm._failure import Failure
 from pytest_azurevm._fake_vm import FakeVM
+from pytest_azurevm._front import Front
 from pytest_azurevm._frozen import FrozenTime
 from pytest_azurevm._http import read_json
+from pytest_azurevm._identity import Identity
 from pytest_azurevm._lifecycle import (
     CONCURRENCIES,
     EDITIONS,
@@ -166,6 +168,12 @@ class FakeCompute:
         self._rules = Rules(seed=self._seed, strict=self._strict)
         self._arm = Arm(self._compute, self._rules)
         self._arm.door.enforces_limits = self._throttling
+        identity = Identity(
+            tenant_id=self.tenant_id,
+            subscription_id=self.subscription_id,
+            location=self.location,
+        )
+        self._front = Front(self._arm, identity)
 
     if not TYPE_CHECKING:  # a type checker sees what there is, and nothing else
 
@@ -181,7 +189,7 @@ class FakeCompute:
     # --- being active --------------------------------------------------------------------------
 
     def __enter__(self) -> FakeCompute:
-        from pytest_azurevm import _pollers
+        from pytest_azurevm import _intercept, _pollers
 
         if self._active:
             raise RuntimeError("this fake is active already")
@@ -195,6 +203,7 @@ class FakeCompute:
             self._build()
             self._closed = False
         _pollers.install()
+        _intercept.install(self._link())
         self._active = True
         self._frozen.listen(self._sync)
         if self._sleep == "virtual":
@@ -218,7 +227,7 @@ class FakeCompute:
 
     def close(self) -> None:
         """End the fake: pollers still running end with it, and everything is put back."""
-        from pytest_azurevm import _pollers
+        from pytest_azurevm import _intercept, _pollers
 
         if self._closed or not self._active:
             return
@@ -229,6 +238,7 @@ class FakeCompute:
         finally:
             self._active = False  # until now, a poller in the middle of a look is answered
             self._frozen.close()
+            _intercept.uninstall()
             _pollers.uninstall()
         for poller in left:
             warnings.warn_explicit(
@@ -315,15 +325,15 @@ class FakeCompute:
     def _link(self) -> Any:
         from pytest_azurevm._transport import Link
 
-        return Link(self._arm_in_force, lambda: self._time, lambda: self._loops)
+        return Link(self._front_in_force, lambda: self._time, lambda: self._loops)
 
-    def _arm_in_force(self) -> Arm:
+    def _front_in_force(self) -> Front:
         if not self._active:
             raise FakeClosed(
                 "no fake is active behind this client: its requests are answered inside "
                 "`with FakeCompute() as fake:` or a test that takes the fake_compute fixture."
             )
-        return self._arm
+        return self._front
 
     # --- failures ------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The SDK's pollers, made exact: their threads and the clock know of each other.
 
 An ``LROPoller`` polls on a thread of its own. While a fake is active, the class's methods are
-wrapped, and for pollers whose client ends in one of our transports they settle with the clock:
+wrapped, and for pollers whose operation a fake has begun they settle with the clock:
 ``begin_*`` returns once the new thread has looked for the first time and rests, ``wait`` and
 ``result`` wait for virtual time, and ``done`` is exact at every instant. Any other poller is left
 as it is, and all is put back when the last fake ends.
@@ -15,17 +15,21 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from azure.core.polling import LROPoller
 
+from pytest_azurevm._hosts import is_served
 from pytest_azurevm._rest import LeftRunning, Ours, ThreadEnded
 from pytest_azurevm._timekeeper import Timekeeper
+from pytest_azurevm._transport import Link
 
 _MARK: Final = "_azurevm_clock"
 _BEGUN: Final = "_azurevm_begun"
 _OURS: Final = "_azurevm_thread"
+_LINK: Final = "azurevm_link"
+_AZURE_CORES: Final = "azure.core.pipeline.transport."
 # What stands on the stack between whoever begins an operation and its poller.
 _BETWEEN: Final = ("azure", "contextlib", "functools", "pytest_azurevm", "typing")
 _lock = threading.Lock()
@@ -59,10 +63,10 @@ def uninstall() -> None:
 
 def _init(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def __init__(poller: Any, client: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        clock = _clock_of_client(client)
+    def __init__(poller: Any, client: Any, begun: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        clock = _clock_behind(client, begun)
         if clock is None:
-            original(poller, client, *args, **kwargs)
+            original(poller, client, begun, *args, **kwargs)
             return
         setattr(poller, _MARK, clock)
         setattr(poller, _BEGUN, _begun())
@@ -70,7 +74,7 @@ def _init(original: Callable[..., Any]) -> Callable[..., Any]:
         setattr(poller, _OURS, ours)
         try:
             clock.expect(ours)
-            original(poller, client, *args, **kwargs)
+            original(poller, client, begun, *args, **kwargs)
             clock.settle(ours, poller._thread)  # noqa: SLF001
         except BaseException:
             # Ctrl-C may come at any moment, so that there is a thread, or none yet, or never any.
@@ -154,10 +158,21 @@ def _clock_of(poller: Any) -> Timekeeper | None:
     return found
 
 
-def _clock_of_client(client: Any) -> Timekeeper | None:
+def _clock_behind(client: Any, begun: Any) -> Timekeeper | None:
+    """Give the clock of the fake that is polled, if it is one: *begun* is the first answer."""
+    answer = getattr(begun, "http_response", None)
+    for name in ("_internal_response", "internal_response"):  # of azure-core's two kinds
+        link = getattr(getattr(answer, name, None), _LINK, None)
+        if link is not None:
+            return cast("Link", link).clock
     transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
-    link = getattr(transport, "azurevm_link", None)
-    return None if link is None else link.clock
+    link = getattr(transport, _LINK, None)
+    if link is None and type(transport).__module__.startswith(_AZURE_CORES):
+        # An answer that was kept as a continuation token says no more than where it came from.
+        request = getattr(answer, "request", None) or getattr(begun, "http_request", None)
+        if is_served(str(getattr(request, "url", ""))):
+            link = Link.in_force
+    return None if link is None else cast("Link", link).clock
 
 
 def _begun() -> tuple[str, int]:

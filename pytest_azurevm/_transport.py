@@ -1,6 +1,6 @@
-"""azure-core ends here: transports over the in-process ARM, and a credential.
+"""azure-core ends here: its requests are answered in-process, by transports of our own or its.
 
-``send`` answers from ``Arm`` and never waits; ``sleep`` sleeps on the clock. Answers are of
+``send`` answers from the ``Front`` and never waits; ``sleep`` sleeps on the clock. Answers are of
 azure-core's own response classes, around a ``requests.Response``, so that whatever reads them finds
 what it finds in production.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http.client import responses as reasons
 from threading import get_ident
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
 
 import requests
 from azure.core import exceptions
@@ -28,7 +29,7 @@ from azure.core.rest import HttpRequest as RestHttpRequest
 from azure.core.rest._requests_asyncio import RestAsyncioRequestsTransportResponse
 from azure.core.rest._requests_basic import RestRequestsTransportResponse
 
-from pytest_azurevm._arm import Arm
+from pytest_azurevm._front import Front
 from pytest_azurevm._http import AnswerLost, Request, Response
 from pytest_azurevm._loops import Loops
 from pytest_azurevm._timekeeper import Timekeeper
@@ -38,12 +39,17 @@ _NEVER = 253_402_300_799  # the last second of the year 9999
 
 
 class Link:
-    """What a transport needs of a fake: the ARM and the clock in force, and whether it is over."""
+    """What a transport needs of a fake: its front and the clock in force."""
+
+    in_force: ClassVar[Link | None] = None  # that of the fake which clients built anywhere reach
 
     def __init__(
-        self, arm: Callable[[], Arm], clock: Callable[[], Timekeeper], loops: Callable[[], Loops]
+        self,
+        front: Callable[[], Front],
+        clock: Callable[[], Timekeeper],
+        loops: Callable[[], Loops],
     ) -> None:
-        self._arm = arm
+        self._front = front
         self._clock = clock
         self._loops = loops
 
@@ -57,10 +63,40 @@ class Link:
         """The event loops that sleep on it."""
         return self._loops()
 
-    def answer(self, request: Any, caller: object) -> tuple[Any, Response]:
-        """Answer an azure-core request, of either of its two kinds, that *caller* makes."""
+    def handle(self, request: Request) -> Response:
+        """Answer a request, whoever brings it.
+
+        Raises:
+            AnswerLost: the answer is injected to be lost on its way.
+            AzureOutOfReach: it asks for something that is not served.
+        """
+        return self._front().handle(request)
+
+    def send(self, request: Any) -> Any:
+        """Answer an azure-core request, of either of its two kinds, that this thread makes."""
+        found, response = self._answer(request, get_ident())
+        if not isinstance(request, RestHttpRequest):
+            return RequestsTransportResponse(request, found, _BLOCK_SIZE)
+        answer = RestRequestsTransportResponse(  # type: ignore[no-untyped-call]
+            request=request, internal_response=found, block_size=_BLOCK_SIZE
+        )
+        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
+        return answer
+
+    def send_from_task(self, request: Any) -> Any:
+        """Do the same for a request that this task makes."""
+        found, response = self._answer(request, current_task())
+        if not isinstance(request, RestHttpRequest):
+            return AsyncioRequestsTransportResponse(request, found, _BLOCK_SIZE)
+        answer = RestAsyncioRequestsTransportResponse(  # type: ignore[no-untyped-call]
+            request=request, internal_response=found, block_size=_BLOCK_SIZE
+        )
+        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
+        return answer
+
+    def _answer(self, request: Any, caller: object) -> tuple[Any, Response]:
         try:
-            response = self._arm().handle(
+            response = self.handle(
                 Request(request.method, request.url, request.headers, _body_of(request), caller)
             )
         except AnswerLost as lost:
@@ -73,7 +109,16 @@ class Link:
         found.url = request.url
         found._content = response.body  # noqa: SLF001  requests has no other way in
         found._content_consumed = True  # noqa: SLF001
+        found.azurevm_link = self  # type: ignore[attr-defined]  # by which pollers know us
         return found, response
+
+    def sleep(self, duration: float) -> None:
+        """Sleep for virtual seconds, for a transport's ``sleep``: between polls, before retries."""
+        self.clock.sleep(duration, polling=_polls(sys._getframe(2)))  # noqa: SLF001
+
+    def sleep_in_task(self, duration: float) -> Coroutine[Any, Any, None]:
+        """Do the same in a task."""
+        return self.loops.sleep(duration, polling=_polls(sys._getframe(2)))  # noqa: SLF001
 
 
 # What azure-core's own transports make of these; the second has a name of its own since 1.33.
@@ -104,18 +149,11 @@ class FakeTransport(HttpTransport[Any, Any]):
 
     def send(self, request: Any, **_kwargs: Any) -> Any:
         """Answer *request* in-process."""
-        found, response = self.azurevm_link.answer(request, get_ident())
-        if not isinstance(request, RestHttpRequest):
-            return RequestsTransportResponse(request, found, _BLOCK_SIZE)
-        answer = RestRequestsTransportResponse(  # type: ignore[no-untyped-call]
-            request=request, internal_response=found, block_size=_BLOCK_SIZE
-        )
-        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
-        return answer
+        return self.azurevm_link.send(request)
 
     def sleep(self, duration: float) -> None:
         """Sleep for virtual seconds: between polls, and before retries."""
-        self.azurevm_link.clock.sleep(duration, polling=_polls(sys._getframe(1)))  # noqa: SLF001
+        self.azurevm_link.sleep(duration)
 
 
 class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
@@ -135,19 +173,11 @@ class AsyncFakeTransport(AsyncHttpTransport[Any, Any]):
 
     async def send(self, request: Any, **_kwargs: Any) -> Any:
         """Answer *request* in-process."""
-        found, response = self.azurevm_link.answer(request, _current_task())
-        if not isinstance(request, RestHttpRequest):
-            return AsyncioRequestsTransportResponse(request, found, _BLOCK_SIZE)
-        answer = RestAsyncioRequestsTransportResponse(  # type: ignore[no-untyped-call]
-            request=request, internal_response=found, block_size=_BLOCK_SIZE
-        )
-        answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
-        return answer
+        return self.azurevm_link.send_from_task(request)
 
     async def sleep(self, duration: float) -> None:
         """Sleep for virtual seconds: between polls, and before retries."""
-        polling = _polls(sys._getframe(1))  # noqa: SLF001
-        await self.azurevm_link.loops.sleep(duration, polling=polling)
+        await self.azurevm_link.sleep_in_task(duration)
 
 
 class FakeCredential:
@@ -175,7 +205,7 @@ class AsyncFakeCredential:
         await self.close()
 
 
-def _current_task() -> object:
+def current_task() -> object:
     """Tell asyncio's tasks apart, or (under another loop, such as trio's) threads."""
     try:
         return id(asyncio.current_task())
@@ -197,6 +227,8 @@ def _body_of(request: Any) -> bytes:
         return content.encode()
     if isinstance(content, bytes | bytearray):
         return bytes(content)
+    if isinstance(content, Mapping):  # a form
+        return urlencode(content, doseq=True).encode()
     if hasattr(content, "read"):
         read: bytes | str = content.read()
         return read.encode() if isinstance(read, str) else read
