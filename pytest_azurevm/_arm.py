@@ -53,6 +53,8 @@ from pytest_azurevm._query import (
     type_named,
 )
 from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._resource_graph import PATH as GRAPH_PATH
+from pytest_azurevm._resource_graph import ResourceGraph
 from pytest_azurevm._rules import Rules
 from pytest_azurevm._vm_form import Json, checked, spelled_region
 from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
@@ -90,6 +92,7 @@ class Arm:
         self._compute = compute
         self._clock = compute.clock
         self.door = Door(compute, rules)
+        self._graph = ResourceGraph(compute)
         self._subscriptions: dict[str, str] = {}  # as written: as compared
 
     def handle(self, request: Request) -> Response:
@@ -129,6 +132,8 @@ class Arm:
     def _route(self, exchange: Exchange) -> Answer:
         segments, lowered = exchange.segments, exchange.lowered
         method = exchange.request.method.upper()
+        if lowered == GRAPH_PATH:
+            return self._graph.answer(exchange)
         if len(segments) < 2 or lowered[0] != "subscriptions":
             raise not_served(exchange, action_on(exchange, "tenant level"))
         rest = lowered[2:]

@@ -33,6 +33,7 @@ LAYERS = (
         "_failures_refused",
         "_rules",
     ),
+    ("_resource_graph",),
     ("_query",),
     ("_failure", "_http", "_resources", "_billing", "_api_versions"),
     ("_calls",),
@@ -48,7 +49,9 @@ LAYERS = (
     ("_timekeeper", "_vm_form", "_throttling", "_guard"),
     ("_movement",),
     ("_rest",),
+    ("_kusto",),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime", "_hosts", "_swaps"),
+    ("_kusto_values",),
 )
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 AZURE = {"_transport", "_pollers", "_intercept", "_plain_http", "_fake"}
