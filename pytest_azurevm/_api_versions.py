@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from pytest_azurevm._errors import arm_error
-from pytest_azurevm._vm_form import LOCATIONS, Json
+from pytest_azurevm._vm_form import LOCATIONS
 
 # Every api-version that azure-mgmt-compute 30 to 39 sends for virtual machines [the SDKs' code].
 API_VERSIONS: Final = tuple(
@@ -48,23 +48,14 @@ def checked_version(version: str, location: str) -> str:
     return version.lower()
 
 
-def provider_body(subscription_id: str, *, registering: bool) -> Json:
-    """Give Microsoft.Compute as a subscription sees it: asked for, or in force [doc].
+def checked_form(version: str) -> str:
+    """Judge the api-version of a request to any other provider: one of any day will do.
 
-    Of its types only those that live here; regions by name, where Azure gives their display names.
+    Raises:
+        ArmError: it is missing or malformed.
     """
-    return {
-        "id": f"/subscriptions/{subscription_id}/providers/Microsoft.Compute",
-        "namespace": "Microsoft.Compute",
-        "registrationPolicy": "RegistrationRequired",
-        "resourceTypes": [
-            {
-                "resourceType": of,
-                "locations": list(LOCATIONS),
-                "apiVersions": list(reversed(API_VERSIONS)),
-                "capabilities": "CrossResourceGroupResourceMove, SupportsTags, SupportsLocation",
-            }
-            for of in ("virtualMachines", "virtualMachines/extensions")
-        ],
-        "registrationState": "Registering" if registering else "Registered",
-    }
+    if not version:
+        raise arm_error("no-api-version")
+    if not _VERSION_FORM.fullmatch(version):
+        raise arm_error("bad-api-version", version=version, versions=NEWEST)
+    return version.lower()

@@ -8,17 +8,15 @@ paging. What is not served is answered so, by name.
 from __future__ import annotations
 
 import datetime as _dt
-import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import quote
-from uuid import UUID
 
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _vm_extensions as extensions
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._api_versions import checked_version, provider_body
+from pytest_azurevm._api_versions import checked_version
+from pytest_azurevm._arm_resources import ResourceRoutes
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._compute import Compute
 from pytest_azurevm._door import Door
@@ -39,22 +37,26 @@ from pytest_azurevm._http import (
 )
 from pytest_azurevm._lifecycle import Operation
 from pytest_azurevm._lro import accepted, polled
+from pytest_azurevm._neighbours import Neighbours
 from pytest_azurevm._operations import ACTIONS
 from pytest_azurevm._query import (
     action_on,
     expanded,
     flag,
+    judge_conditions,
+    next_link,
     not_served,
     only,
-    path_of,
     scale_set_filter,
     scale_set_of,
     skip_token,
+    spelled_subscription,
     type_named,
 )
 from pytest_azurevm._records import OperationRecord, VirtualMachine
 from pytest_azurevm._resource_graph import PATH as GRAPH_PATH
 from pytest_azurevm._resource_graph import ResourceGraph
+from pytest_azurevm._resource_ids import checked_group
 from pytest_azurevm._rules import Rules
 from pytest_azurevm._vm_form import Json, checked, spelled_region
 from pytest_azurevm._vm_schema import EXTENSION, REIMAGE
@@ -78,22 +80,27 @@ _FLAGS: Final[dict[Operation, tuple[str, ...]]] = {
     "deallocate": ("forceDeallocate", "hibernate"),
 }
 _FLAGS_NOT_SERVED: Final = ("hibernate",)
-_CONDITIONS: Final = ("if-match", "if-none-match")
 _EXPANSIONS_NOT_SERVED: Final = {"resiliencyview": "resiliencyView"}
 _VM_TYPE_SEGMENTS: Final = ("providers", "microsoft.compute", "virtualmachines")
 _LOCATION_SEGMENTS: Final = ("providers", "microsoft.compute", "locations")
+_OF_LOCATIONS: Final = ("virtualmachines", "operations")
+_WRITING: Final = ("PUT", "PATCH", "POST")
+_CHANGING: Final = (*_WRITING, "DELETE")
 
 
 class Arm:
     """The front door. ``handle`` answers one request, and never moves time."""
 
-    def __init__(self, compute: Compute, rules: Rules) -> None:
+    def __init__(
+        self, compute: Compute, rules: Rules, neighbours: Neighbours | None = None
+    ) -> None:
         self.calls = Calls()
         self._compute = compute
         self._clock = compute.clock
+        self._neighbours = neighbours or Neighbours(compute)
         self.door = Door(compute, rules)
-        self._graph = ResourceGraph(compute)
-        self._subscriptions: dict[str, str] = {}  # as written: as compared
+        self._graph = ResourceGraph(self._neighbours, self.door)
+        self._others = ResourceRoutes(self._neighbours, self.door)
 
     def handle(self, request: Request) -> Response:
         """Answer *request* at this instant.
@@ -134,25 +141,25 @@ class Arm:
         method = exchange.request.method.upper()
         if lowered == GRAPH_PATH:
             return self._graph.answer(exchange)
-        if len(segments) < 2 or lowered[0] != "subscriptions":
-            raise not_served(exchange, action_on(exchange, "tenant level"))
         rest = lowered[2:]
-        if len(rest) >= 5 and rest[0] == "resourcegroups" and rest[2:5] == _VM_TYPE_SEGMENTS:
+        if (
+            len(rest) >= 5
+            and rest[0] == "resourcegroups"
+            and rest[2:5] == _VM_TYPE_SEGMENTS
+            and "providers" not in rest[5:]
+        ):
             subscription = self._judged_scope(exchange)
             checked_group(segments[3])
+            self._neighbours.judge_group(subscription, segments[3], writes=method in _WRITING)
             return self._route_vm(exchange, method, subscription, segments[3], segments[7:])
         if rest == _VM_TYPE_SEGMENTS:
             subscription = self._judged_scope(exchange)
             only(method, "GET")
             self.door.admit(exchange, "list_all", subscription)
             return self._list(exchange, subscription)
-        if rest[:2] == _VM_TYPE_SEGMENTS[:2] and rest[2:] in ((), ("register",)):
-            # What the SDK asks by itself when it meets MissingSubscriptionRegistration.
-            only(method, "POST" if rest[2:] else "GET")
-            return Answer(200, provider_body(segments[1], registering=bool(rest[2:])))
-        if len(rest) >= 4 and rest[:3] == _LOCATION_SEGMENTS:
+        if len(rest) >= 5 and rest[:3] == _LOCATION_SEGMENTS and rest[4] in _OF_LOCATIONS:
             return self._route_location(exchange, method, segments[5:])
-        raise not_served(exchange, action_on(exchange, type_named(segments)))
+        return self._others.route(exchange, method)
 
     def _route_vm(
         self, exchange: Exchange, method: str, subscription: str, group: str, path: tuple[str, ...]
@@ -163,7 +170,13 @@ class Arm:
             return self._list(exchange, subscription, group)
         name = exchange.vm_name = path[0]
         vm = self._compute.vms.find(subscription, group, name)
+        if method in _CHANGING:
+            of = f"/{'/'.join(exchange.segments[:8])}"
+            self._neighbours.judge_machine(of, "delete" if method == "DELETE" else "write")
         if len(path) == 1:
+            if method == "HEAD":
+                self.door.admit(exchange, "get", subscription, group, vm=vm)
+                return Answer(404 if vm is None else 204)
             if method == "PUT":
                 return self._put(exchange, subscription, group, name, vm)
             if method == "PATCH":
@@ -220,7 +233,8 @@ class Arm:
                 self._judge_eviction(subscription, group, exchange.segments[7])
             verb = {"GET": "read", "DELETE": "delete"}.get(method, "write")
             parent = "/" + "/".join(exchange.segments[:8])
-            raise arm_error("no-parent", action=verb, parent=parent)
+            of = "virtualMachines/extensions"
+            raise arm_error("no-parent", action=verb, type=of, parent=parent)
         if not name:
             found = [self._extension_body(exchange, vm, one) for one in models.extensions(vm.model)]
             return Answer(200, {"value": found}, exchange.counted)
@@ -229,7 +243,7 @@ class Arm:
         elif old is None and method == "DELETE":
             return Answer(204)  # [spec; not recorded]
         elif old is None:
-            of = f"virtualMachines/{exchange.segments[7]}/extensions"
+            of = f"{resources.VM_TYPE}/{exchange.segments[7]}/extensions"
             raise arm_error("no-such-vm", type=of, name=name, group=exchange.segments[3])
         elif method == "PATCH":
             record = self._compute.patch_extension(vm, old, checked(value, text, EXTENSION))
@@ -267,14 +281,7 @@ class Arm:
         """Judge what every request carries, its api-version and subscription; give the latter."""
         version = exchange.query.get("api-version", "")
         exchange.api_version = checked_version(version, exchange.query.get("location", ""))
-        subscription = exchange.segments[1]
-        known = self._subscriptions.get(subscription)
-        if known is None:
-            try:
-                known = self._subscriptions[subscription] = str(UUID(subscription))
-            except ValueError:
-                raise arm_error("bad-subscription", subscription=subscription) from None
-        return known
+        return spelled_subscription(exchange.segments[1])
 
     # --- operations ----------------------------------------------------------------------------
 
@@ -290,7 +297,7 @@ class Arm:
         value, text = read_json(exchange.request.body)
         self.door.admit(exchange, operation, subscription, group, vm=vm, body=value)
         body = checked(value, text)
-        self._judge_etag(exchange, vm)
+        judge_conditions(exchange, None if vm is None else resources.etag(vm))
         if vm is None:
             record = self._compute.create(subscription, group, name, body)
             return self._written(exchange, record, "Creating")
@@ -309,7 +316,7 @@ class Arm:
         self.door.admit(exchange, "update", subscription, group, vm=vm, body=value)
         vm = self._existing(vm, subscription, group, name)
         body = checked(value, text)
-        self._judge_etag(exchange, vm)
+        judge_conditions(exchange, None if vm is None else resources.etag(vm))
         return self._written(exchange, self._compute.patch(vm, body), "Updating")
 
     def _delete(self, exchange: Exchange, vm: VirtualMachine | None) -> Answer:
@@ -324,7 +331,7 @@ class Arm:
         if vm is None:
             self._judge_eviction(subscription, group, name)
             # Type and names are printed as in the request [rec].
-            raise arm_error("no-such-vm", type="virtualMachines", name=name, group=group)
+            raise arm_error("no-such-vm", type=resources.VM_TYPE, name=name, group=group)
         return vm
 
     def _judge_eviction(self, subscription: str, group: str, name: str) -> None:
@@ -395,10 +402,7 @@ class Arm:
             ]
         }
         if len(page) > PAGE_SIZE:
-            query = {**exchange.query, "$skiptoken": str(page[PAGE_SIZE - 1].sequence)}
-            body["nextLink"] = f"{exchange.base}{path_of(exchange)}?" + "&".join(
-                f"{quote(key, safe='$')}={quote(value)}" for key, value in query.items()
-            )
+            body["nextLink"] = next_link(exchange, page[PAGE_SIZE - 1].sequence)
         return self._looked_at(exchange, body)
 
     def _poll(
@@ -406,7 +410,7 @@ class Arm:
     ) -> Answer:
         record = self._compute.find_operation(operation_id)
         if record is None:
-            raise arm_error("no-such-operation")
+            return self._others.poll(exchange, operation_id)
         vm = record.vm
         if (vm.subscription_id, vm.location) != (subscription, location):
             raise arm_error("no-such-operation")
@@ -419,20 +423,6 @@ class Arm:
         return accepted(
             exchange, record, self._vm_body(exchange, record.vm, provisioning_state=shown)
         )
-
-    # --- parts of requests ---------------------------------------------------------------------
-
-    def _judge_etag(self, exchange: Exchange, vm: VirtualMachine | None) -> None:
-        headers = exchange.request.headers
-        conditions = {key.lower(): key for key in headers if key.lower() in _CONDITIONS}
-        for name in _CONDITIONS:
-            if name not in conditions:
-                continue
-            condition = headers[conditions[name]]
-            present = vm is not None and condition in ("*", resources.etag(vm))
-            if present != (name == "if-match"):
-                tag = resources.etag(vm) if vm is not None else ""
-                raise arm_error("etag", condition=condition, etag=tag)
 
     # --- parts of answers ----------------------------------------------------------------------
 
@@ -453,21 +443,6 @@ class Arm:
             exchange.operation, request.method.upper(), request.url, exchange.vm_name,
             response.status, error_code, now, request.body, response.body,
         ))  # fmt: skip
-
-
-# What a group may be called; whatever is not, is looked at closely.
-_GROUP: Final = re.compile(r"[\w().-]{0,89}[\w()-]")
-
-
-def checked_group(group: str) -> None:
-    """Judge a resource group's name.
-
-    Raises:
-        ArmError: it is empty or too long, holds forbidden characters, or ends badly.
-    """
-    if not _GROUP.fullmatch(group):
-        bad = "".join(sorted(set(re.sub(r"[\w().-]", "", group))))
-        raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
 
 
 def _extension_operation(method: str, name: str, *, new: bool) -> str:

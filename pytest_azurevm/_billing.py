@@ -110,6 +110,8 @@ def _spans(vm: VirtualMachine, edition: Edition, now_us: int) -> Iterator[_Span]
         # A detached disk outlives its VM, and its bill goes on [doc delete.md].
         # An eviction takes them along [doc spot-vms.md: Delete removes the VM and its disks].
         until_us = now_us if models.keeps_disks(vm.model) and not vm.evicted else gone_us
+        if vm.disks_gone_us is not None:
+            until_us = vm.disks_gone_us
         if until_us > vm.disks_made_us:
             yield (vm.disks_made_us, until_us, "disks")
 

@@ -33,7 +33,10 @@ class Call:
     Attributes:
         operation: the SDK's method without ``begin_``: ``create`` (PUT of an absent VM),
             ``update`` (PUT of an existing one, PATCH), ``get``, ``start``, …; ``poll`` is a look at
-            a long-running operation, ``other`` what this fake does not serve.
+            a long-running operation, ``other`` what this fake does not serve. What is about no
+            virtual machine goes by what ARM calls it, such as
+            ``Microsoft.Network/networkInterfaces/write``: a type, and ``read``, ``write``,
+            ``delete`` or ``action``.
         method: the HTTP method.
         url: the whole URL.
         vm: the VM's name as the request has it, or ``None``.
@@ -97,7 +100,9 @@ class Calls(Sequence[Call]):
                 these two), delete, get, instance_view, list, list_all, list_by_location, start,
                 power_off, restart, deallocate, redeploy, reapply, reimage, generalize,
                 simulate_eviction, extension_create, extension_update, extension_delete,
-                extension_get, extension_list, capture, run_command, poll and other.
+                extension_get, extension_list, capture, run_command, poll and other; or, with a
+                slash in it, what ARM calls it: ``"Microsoft.Network/*"``,
+                ``"*/resourceGroups/delete"``, in any case.
             vm: an fnmatch pattern of the VM's name, in any case.
             method: an fnmatch pattern of the HTTP method.
             status: the answer's HTTP status.
@@ -110,7 +115,7 @@ class Calls(Sequence[Call]):
                 raise TypeError(f"{name} must be a pattern such as 'web-*', not {pattern!r}")
         if status is not None and (isinstance(status, bool) or not isinstance(status, int)):
             raise TypeError(f"status must be an HTTP status such as 409, not {status!r}")
-        if operation not in OPERATIONS and not _WILD & set(operation):
+        if operation not in OPERATIONS and not _WILD & set(operation) and "/" not in operation:
             raise ValueError(
                 f"calls know no operation {operation!r}; they know {', '.join(OPERATIONS)}"
             )
@@ -119,7 +124,7 @@ class Calls(Sequence[Call]):
             [
                 noted
                 for noted, call in zip(self._noted, self, strict=True)
-                if any(fnmatchcase(call.operation, pattern) for pattern in operations)
+                if any(_fits(call.operation, pattern) for pattern in operations)
                 and (
                     vm == "*" or (call.vm is not None and fnmatchcase(call.vm.lower(), vm.lower()))
                 )
@@ -145,6 +150,12 @@ class Calls(Sequence[Call]):
 
     def __repr__(self) -> str:
         return f"<Calls {[str(call) for call in self]}>"
+
+
+def _fits(operation: str, pattern: str) -> bool:
+    if "/" in pattern:
+        return fnmatchcase(operation.lower(), pattern.lower())
+    return fnmatchcase(operation, pattern)
 
 
 def _json(body: bytes) -> Any:

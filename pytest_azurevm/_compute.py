@@ -69,11 +69,13 @@ class Compute(Incidents):
         Raises:
             ArmError: the body cannot be; nothing was created.
         """
-        vm = self._new(subscription_id, group, name, body)
+        vm = self._new(subscription_id, group, name, self.beside.completed(body))
         self._judge_leftovers(vm)
+        self.beside.judge(vm, vm.model)
         plan = self._plan(vm, self._judge(vm, "create", frozenset({self._image_kind(vm)})))
         self._register.add(vm)
         self._evicted_names.discard(key_of(subscription_id, group, name))
+        self.beside.attend(vm)
         return self._accept(vm, plan)
 
     def _judge_leftovers(self, vm: VirtualMachine) -> None:
@@ -86,7 +88,10 @@ class Compute(Incidents):
         if any(ghost.resource_id.lower() == vm.resource_id.lower() for ghost in self.ghosts()):
             # The PUT, or the GET after it, is answered 404 [seen Azure/azure-sdk-for-go#1828].
             raise arm_error(
-                "no-such-vm", type="virtualMachines", name=vm.name, group=vm.resource_group
+                "no-such-vm",
+                type="Microsoft.Compute/virtualMachines",
+                name=vm.name,
+                group=vm.resource_group,
             )
 
     def seed(
@@ -124,7 +129,8 @@ class Compute(Incidents):
                 old=vm.location,
                 new=location,
             )
-        return self._update(vm, partial(models.put, vm.model, body), models.os_type(vm.model))
+        new_model = partial(models.put, vm.model, self.beside.completed(body))
+        return self._update(vm, new_model, models.os_type(vm.model))
 
     def patch(self, vm: VirtualMachine, body: Json) -> OperationRecord:
         """Change some of an existing VM's model.
@@ -132,7 +138,8 @@ class Compute(Incidents):
         Raises:
             ArmError: the body cannot be, or the VM cannot be written now; nothing changed.
         """
-        return self._update(vm, partial(models.patched, vm.model, body), "PATCH")
+        new_model = partial(models.patched, vm.model, self.beside.completed(body))
+        return self._update(vm, new_model, "PATCH")
 
     def _update(
         self, vm: VirtualMachine, new_model: Callable[..., Json], kind: str
@@ -144,11 +151,13 @@ class Compute(Incidents):
             new_id=self.new_id,
             tenant_id=self.tenant_id,
         )
+        self.beside.judge(vm, model)
         operation = self._accept(vm, self._plan(vm, judged))
         operation.model_before = vm.model
         # What GET returns from now on; what runs stays the effective model until the work is done.
         vm.model = model
         vm.version += 1
+        self.beside.attend(vm)
         return operation
 
     def act(self, vm: VirtualMachine, operation: Operation) -> OperationRecord:

@@ -14,6 +14,7 @@ from pytest_azurevm._failure import LISTING, Situation, location_of
 from pytest_azurevm._http import AnswerLost, Exchange
 from pytest_azurevm._lro import region_of
 from pytest_azurevm._records import OperationRecord, VirtualMachine, key_of
+from pytest_azurevm._resource_ids import Address
 from pytest_azurevm._rules import NOTHING, Rules
 
 _TOO_MANY: Final = 429
@@ -90,6 +91,51 @@ class Door:
             self._count(exchange, subscription, "")
         if refusal is not None:  # Compute's own are counted [rec]
             raise refusal
+
+    def admit_other(
+        self,
+        exchange: Exchange,
+        action: str,
+        subscription: str,
+        group: str = "",
+        *,
+        body: Any = None,
+    ) -> None:
+        """Let a request in that is about no virtual machine: *action* is what ARM calls it.
+
+        It is counted against nothing. Of what is injected, only what befalls any request strikes.
+
+        Raises:
+            ArmError: it is refused; nothing has changed.
+            AnswerLost: it is lost before anything is done.
+        """
+        exchange.operation = action
+        if not self._rules:
+            return
+        self.struck = self._rules.strike(
+            Situation(
+                action,
+                vm="",
+                resource_group=group,
+                subscription_id=subscription,
+                location=location_of(body),
+                method=exchange.request.method.upper(),
+                path="/" + "/".join(exchange.segments),
+                now=self._clock.calendar(self._clock.now_us),
+                number=self._requests,
+                model=None,
+                body=body,
+            )
+        )
+        refusal, lost = self.struck.refusal, self.struck.lost
+        if refusal is not None:
+            raise refusal
+        if lost is not None and not lost.work_done:
+            raise lost.error or AnswerLost(lost.instead)
+
+    def admit_poll(self, exchange: Exchange, of: Address) -> None:
+        """Let a look at an operation in that is on no virtual machine."""
+        self.admit_other(exchange, "poll", of.subscription, of.group)
 
     def _count(self, exchange: Exchange, region: str, resource: str) -> None:
         """Draw on the buckets, and refuse what finds one empty if limits are enforced."""

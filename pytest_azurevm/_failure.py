@@ -64,6 +64,8 @@ def action_of(operation: str) -> str:
     """Give what role assignments, locks and policies call *operation*."""
     if operation == "poll":
         return "Microsoft.Compute/locations/operations/read"
+    if "/" in operation:  # of what is no virtual machine: it is ARM's name already
+        return operation
     action = _ACTIONS.get(operation, f"{operation}/action")
     return f"Microsoft.Compute/virtualMachines/{action}"
 
@@ -271,6 +273,11 @@ class Failure:
     def where(self) -> tuple[str, ...]:
         """The operations that it fits."""
         return self.operations
+
+    @property
+    def befalls_anything(self) -> bool:
+        """Whether it can befall any request, also one that is about no virtual machine."""
+        return self.phase in ("refused", "lost") and set(self.operations) == set(EVERY)
 
     @property
     def ends_the_call(self) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _sleeping
 from pytest_azurevm import _vm_model as models
-from pytest_azurevm._arm import Arm, checked_group
+from pytest_azurevm._arm import Arm
 from pytest_azurevm._billing import Bill, bill
 from pytest_azurevm._calls import Calls
 from pytest_azurevm._clock import Clock
@@ -35,7 +35,9 @@ from pytest_azurevm._lifecycle import (
     SettledState,
 )
 from pytest_azurevm._loops import Loops
+from pytest_azurevm._neighbours import Neighbours
 from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._resource_ids import checked_group
 from pytest_azurevm._rest import FakeClosed, LeftRunning, PollerLeftRunningWarning
 from pytest_azurevm._rules import Injection, InjectionNeverStruck, Rules
 from pytest_azurevm._timekeeper import Timekeeper
@@ -51,8 +53,10 @@ TENANT_ID: Final = "00000000-0000-4000-8000-000000000002"
 START: Final = "2026-01-01T00:00:00Z"
 OsType: TypeAlias = Literal["Linux", "Windows"]
 Sleeps: TypeAlias = Literal["virtual", "real"]
+References: TypeAlias = Literal["lenient", "strict"]
 
 _SLEEPS: Final[tuple[str, ...]] = get_args(Sleeps)
+_REFERENCES: Final[tuple[str, ...]] = get_args(References)
 _SETTABLE: Final = ("throttling",)
 _SHOWN: Final = 10  # machines, and calls, in the report of a failing test
 _NAMED: Final = 50  # machines, in the message about one that is not there
@@ -96,6 +100,9 @@ class FakeCompute:
         throttling: whether Azure's rate limits are enforced, in virtual time; they are always
             counted. It can be set later, too.
         strict: whether leaving the fake is an error while an injected failure has never struck.
+        references: ``"lenient"``: groups, network interfaces and disks that a virtual machine
+            names and nobody made are taken to exist; ``"strict"``: they are checked where Azure
+            checks them.
         sleep: ``"virtual"``: ``time.sleep`` and asyncio's timers in the code under test are
             virtual too; ``"real"`` leaves them alone. ``time.time()``, ``time.monotonic()`` and the
             present of ``datetime`` are real in both, unless freezegun or time-machine freezes them:
@@ -122,6 +129,7 @@ class FakeCompute:
         concurrency: Concurrency = "assumed",
         throttling: bool = False,
         strict: bool = True,
+        references: References = "lenient",
     ) -> None:
         if edition not in EDITIONS:
             raise ValueError(f"edition {edition!r} is not one of {', '.join(EDITIONS)}")
@@ -136,6 +144,8 @@ class FakeCompute:
             )
         if sleep not in _SLEEPS:
             raise ValueError(f"sleep {sleep!r} is not one of {', '.join(_SLEEPS)}")
+        if references not in _REFERENCES:
+            raise ValueError(f"references {references!r} is not one of {', '.join(_REFERENCES)}")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be a whole number, not {seed!r}")
         self.subscription_id = _checked_subscription(subscription_id)
@@ -145,6 +155,7 @@ class FakeCompute:
         self._autojump, self._start, self._seed = autojump, start, seed
         self._profile, self._jitter, self._sleep = timing, jitter, sleep
         self._concurrency, self._throttling, self._strict = concurrency, throttling, strict
+        self._references = references
         self._frozen = FrozenTime()
         self._client: Any = None
         self._aio_client: Any = None
@@ -166,7 +177,10 @@ class FakeCompute:
             concurrency=self._concurrency,
         )
         self._rules = Rules(seed=self._seed, strict=self._strict)
-        self._arm = Arm(self._compute, self._rules)
+        self._neighbours = Neighbours(
+            self._compute, strict=self._references == "strict", home=self.subscription_id
+        )
+        self._arm = Arm(self._compute, self._rules, self._neighbours)
         self._arm.door.enforces_limits = self._throttling
         identity = Identity(
             tenant_id=self.tenant_id,
@@ -474,6 +488,8 @@ class FakeCompute:
                 defaults["properties"]["hardwareProfile"] = {"vmSize": size}
                 body = _read(models.merged(defaults, asked))
                 vm = self._compute.seed(subscription, resource_group, name, body, power_state)
+                if self._references == "strict":
+                    self._neighbours.seed_references(vm)
             except ArmError as error:
                 raise ValueError(f"Azure would not have {name}: {error}") from None
             return FakeVM(self._compute, vm)

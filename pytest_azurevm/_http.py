@@ -125,7 +125,7 @@ def _target(url: str) -> Target:
 _QUERY_NAMES: Final = {
     name.lower(): name
     for name in (
-        "api-version", "$expand", "$filter", "$skiptoken", "statusOnly", "monitor",
+        "api-version", "$expand", "$filter", "$skiptoken", "$top", "statusOnly", "monitor",
         "hibernate", "forceDeallocate", "forceDeletion", "skipShutdown",
     )
 }  # fmt: skip
@@ -180,7 +180,9 @@ def error_answer(error: ArmError, counted: Mapping[str, str] = _NO_HEADERS) -> A
 
     The front door names the target before the message, the compute provider after it [seen].
     """
-    inner: Json = {"details": list(error.details)} if error.details else {}
+    inner: Json = {}
+    if error.details or error.shows_details:
+        inner["details"] = list(error.details)
     if error.inner is not None:
         inner["innererror"] = dict(error.inner)
     target = {} if error.target is None else {"target": error.target}

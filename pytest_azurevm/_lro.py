@@ -97,7 +97,7 @@ def _monitored(exchange: Exchange, record: OperationRecord, headers: dict[str, s
 
 def _operation_url(exchange: Exchange, record: OperationRecord, *, monitor: bool = False) -> str:
     vm = record.vm
-    partition = _partition(region_of(vm))
+    partition = partition_of(region_of(vm))
     return (
         f"{exchange.base}/subscriptions/{vm.subscription_id}/providers/Microsoft.Compute"
         f"/locations/{vm.location}/operations/{record.operation_id}?p={partition}"
@@ -111,5 +111,6 @@ def region_of(vm: VirtualMachine) -> str:
 
 
 @cache
-def _partition(region: str) -> str:
+def partition_of(region: str) -> str:
+    """Give the ``p`` of operations' URLs: one for each subscription and region."""
     return str(uuid5(_PARTITIONS, region))

@@ -37,6 +37,26 @@ def _as_in_the_table(_vm: VirtualMachine, _operation: Operation) -> Fate | None:
     return None
 
 
+class Beside:
+    """What stands beside virtual machines and is told of them: by itself, nothing does."""
+
+    def completed(self, body: Json) -> Json:
+        """Give a machine's body with what is known of what it refers to."""
+        return body
+
+    def judge(self, vm: VirtualMachine, model: Json) -> None:
+        """See that a machine may have what its model names."""
+
+    def attend(self, vm: VirtualMachine) -> None:
+        """Hear that a machine's model names what it names now."""
+
+    def gone(self, vm: VirtualMachine) -> None:
+        """Hear that a machine is no more."""
+
+    def delete_ended(self, record: OperationRecord) -> None:
+        """Hear that a delete of a machine has ended, whichever way."""
+
+
 class Machines:
     """Every virtual machine, and what changes one."""
 
@@ -58,6 +78,7 @@ class Machines:
         self.caller: object = None  # who asks: a thread, or a task
         self.fate: FateOf = _as_in_the_table  # asked once for each operation that is accepted
         self._seed = seed
+        self.beside = Beside()
         self._ids = random.Random(f"ids {seed}")  # noqa: S311  reproducible, not secret
         self._register = Register()
         self._operations: dict[str, OperationRecord] = {}
@@ -77,19 +98,23 @@ class Machines:
         variant = "89ab"[int(bits[16], 16) % 4]
         return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{variant}{bits[17:20]}-{bits[20:]}"
 
+    def next_sequence(self) -> int:
+        """Give the next number in the order in which things are made, machines and others."""
+        self._sequence += 1
+        return self._sequence
+
     def _new(self, subscription_id: str, group: str, name: str, body: Json) -> VirtualMachine:
         """Make a VM that is in no register yet."""
         checked_name(name)
         model = models.created(
             body, name=name, vm_id=self.new_id(), new_id=self.new_id, tenant_id=self.tenant_id
         )
-        self._sequence += 1
         return VirtualMachine(
             subscription_id=subscription_id,
             resource_group=group,
             name=name,
             location=checked_location(body),
-            sequence=self._sequence,
+            sequence=self.next_sequence(),
             created_us=self.clock.now_us,
             model=model,
             goal=table.GUEST_RUNS_IN,
@@ -134,6 +159,7 @@ class Machines:
         vm.model = models.completed(vm.model, name=vm.name, disk_id=vm.disk_id, new_id=self.new_id)
         if vm.disks_made_us is None:
             vm.disks_made_us = self.clock.now_us
+        self.beside.attend(vm)
 
     def _install_extensions(self, vm: VirtualMachine) -> None:
         """Bring every extension to where its owner wants it, also by an operation preempted.
@@ -179,6 +205,7 @@ class Machines:
         vm.deleted_us = self.clock.now_us
         self._register.remove(vm)
         self._deleted.append(vm)
+        self.beside.gone(vm)
         if ghost_us:
             vm.listed_until_us = self.clock.now_us + ghost_us
             self._ghosts.append(vm)

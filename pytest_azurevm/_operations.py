@@ -379,6 +379,8 @@ class Operations(Machines):
         for follower in record.followers:
             self._close(follower, status, error)
         record.followers = ()
+        if record.operation == "delete":
+            self.beside.delete_ended(record)
 
     def _evict(self, vm: VirtualMachine, policy: str | None = None) -> None:
         """Take the VM's host away, as its policy says; what is in flight is preempted."""

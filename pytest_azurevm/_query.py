@@ -3,12 +3,62 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
+from uuid import UUID
 
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._http import Exchange
 from pytest_azurevm._records import VirtualMachine
+
+_CONDITIONS: Final = ("if-match", "if-none-match")
+
+
+@lru_cache(maxsize=256)
+def spelled_subscription(subscription: str) -> str:
+    """Give a subscription's id as it is compared.
+
+    Raises:
+        ArmError: it is no UUID.
+    """
+    try:
+        return str(UUID(subscription))
+    except ValueError:
+        raise arm_error("bad-subscription", subscription=subscription) from None
+
+
+def judge_conditions(exchange: Exchange, etag: str | None) -> None:
+    """Judge If-Match and If-None-Match; *etag* is that of what is there, ``None`` for nothing.
+
+    Raises:
+        ArmError: one of them is not met.
+    """
+    headers = exchange.request.headers
+    conditions = {key.lower(): key for key in headers if key.lower() in _CONDITIONS}
+    for name in _CONDITIONS:
+        if name not in conditions:
+            continue
+        condition = headers[conditions[name]]
+        present = etag is not None and condition in ("*", etag)
+        if present != (name == "if-match"):
+            raise arm_error("etag", condition=condition, etag=etag or "")
+
+
+def next_link(exchange: Exchange, after: int) -> str:
+    """Give the URL at which a list goes on after the sequence *after*."""
+    query = {**exchange.query, "$skiptoken": str(after)}
+    return f"{exchange.base}{path_of(exchange)}?" + "&".join(
+        f"{quote(key, safe='$')}={quote(value)}" for key, value in query.items()
+    )
+
+
+def page_size(exchange: Exchange, most: int) -> int:
+    """Give how many a page of a list is to hold: ``$top``, and *most* at most."""
+    asked = exchange.query.get("$top", str(most))
+    if not re.fullmatch(r"[0-9]{1,9}", asked) or not int(asked):
+        raise arm_error("bad-expand", target="$top")
+    return min(int(asked), most)
 
 
 def only(method: str, allowed: str) -> None:

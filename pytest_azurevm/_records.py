@@ -111,6 +111,7 @@ class VirtualMachine:
     provisioned_us: int = 0
     failure: tuple[str, str] | None = None
     disks_made_us: int | None = None
+    disks_gone_us: int | None = None  # the last of those that it left behind
     agent: AgentReport = "absent"
     agent_us: int = 0
     guest_known: bool = False  # the guest has told its name and system

@@ -1,27 +1,32 @@
 """Azure Resource Graph: what there is, over all subscriptions, by a query.
 
-Tables other than ``Resources`` are not served. Azure's graph lags behind by seconds to minutes;
-this one does not [assumed: nothing says by how much].
+Two tables are served, ``Resources`` and ``ResourceContainers``. Azure's graph lags behind; this one
+does not, as nothing says by how much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from pytest_azurevm import _arm_tenant as tenant
 from pytest_azurevm import _resources as resources
+from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import NEWEST
-from pytest_azurevm._compute import Compute
+from pytest_azurevm._door import Door
 from pytest_azurevm._errors import ArmError, arm_error
 from pytest_azurevm._http import Answer, Exchange, read_json
 from pytest_azurevm._kusto import NotKusto, run
 from pytest_azurevm._kusto_values import NotSpoken
 from pytest_azurevm._lifecycle import POWER_STATUS
+from pytest_azurevm._neighbours import Neighbours
 from pytest_azurevm._query import not_served, only
 from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._resource_bodies import body_of
 from pytest_azurevm._vm_form import Json
 
 PATH: Final = ("providers", "microsoft.resourcegraph", "resources")
+_TABLES: Final = ("resources", "resourcecontainers")
 _ACTION: Final = "Microsoft.ResourceGraph/resources/action"
 _VERSIONS: Final = (
     "2018-09-01-preview 2019-04-01 2020-04-01-preview 2021-03-01 2021-06-01-preview 2022-10-01 "
@@ -33,7 +38,7 @@ _INVALID: Final = (
     "fix the error before retrying."
 )
 _ROWS: Final = 1000  # of a page, at most [doc]
-# The columns of the table Resources, in their order [doc].
+# The columns of both tables, in their order [doc].
 _TEXTS: Final = (
     "id", "name", "type", "tenantId", "kind", "location", "resourceGroup", "subscriptionId",
     "managedBy",
@@ -44,12 +49,14 @@ _COLUMNS: Final = (
 
 
 class ResourceGraph:
-    """Answers queries about the machines of a ``Compute``, and about what else there is."""
+    """Answers queries about all that there is."""
 
-    def __init__(self, compute: Compute, others: Callable[[], Iterable[Json]] = tuple) -> None:
-        self._compute = compute
-        self._others = others
-        self._chance = compute.chance_of("graph")
+    def __init__(self, neighbours: Neighbours, door: Door) -> None:
+        self._all = neighbours
+        self._door = door
+        self._compute = neighbours.compute
+        self._clock = neighbours.clock
+        self._chance = self._compute.chance_of("graph")
 
     def answer(self, exchange: Exchange) -> Answer:
         """Answer a query.
@@ -70,6 +77,7 @@ class ResourceGraph:
                 versions=", ".join(_VERSIONS),
                 locations="",
             )
+        self._door.admit_other(exchange, _ACTION, "")
         asked, _text = read_json(exchange.request.body)
         if not isinstance(asked, dict) or not isinstance(asked.get("query"), str):
             raise self._invalid({"code": "InvalidQuery", "message": "A query is needed."})
@@ -83,9 +91,10 @@ class ResourceGraph:
         scope = {str(one).lower() for one in named}
 
         def table(name: str) -> Iterable[Json]:
-            if name.lower() != "resources":
+            if name.lower() not in _TABLES:
                 raise NotSpoken(f"the table {name!r}")
-            return (row for row in self._rows() if not scope or row["subscriptionId"] in scope)
+            rows = self._resources() if name.lower() == "resources" else self._containers()
+            return (row for row in rows if not scope or row["subscriptionId"] in scope)
 
         try:
             rows, columns = run(asked["query"], table, self._chance)
@@ -106,23 +115,45 @@ class ResourceGraph:
             columns = known or list(_COLUMNS)
         return Answer(200, self._page(rows, columns, options, version))
 
-    def _rows(self) -> Iterator[Json]:
-        for vm in self._compute.listed("", ""):
-            yield self._row(self._shown(vm), vm.subscription_id)
-        for body in self._others():
-            yield self._row(body, body["id"].split("/")[2])
+    def _subscriptions(self) -> list[str]:
+        there = [vm.subscription_id for vm in self._compute.listed("", "")]
+        there += [group.address.subscription for group in self._all.every_group()]
+        return list(dict.fromkeys(there))
+
+    def _resources(self) -> Iterator[Json]:
+        for subscription in self._subscriptions():
+            for one in self._all.everything(subscription):
+                if not isinstance(one, VirtualMachine):
+                    yield self._row(body_of(one, self._all), subscription)
+                    continue
+                yield self._row(self._shown(one), subscription)
+                for extension in models.extensions(one.model):
+                    body = resources.extension_body(extension, one.resource_id)
+                    yield self._row(body, subscription)
+
+    def _containers(self) -> Iterator[Json]:
+        for subscription in self._subscriptions():
+            tags = self._all.subscription_tags(subscription)
+            body = tenant.subscription_body(subscription, self._compute.tenant_id, tags)
+            properties = {name: body[name] for name in ("state", "subscriptionPolicies")}
+            of_subscription = "microsoft.resources/subscriptions"
+            shown = {"id": body["id"], "name": body["displayName"], "type": of_subscription}
+            yield self._row({**shown, "tags": tags or None, "properties": properties}, subscription)
+            for group in self._all.groups(subscription):
+                body = {**body_of(group, self._all), "type": f"{of_subscription}/resourcegroups"}
+                yield self._row(body, subscription)
 
     def _shown(self, vm: VirtualMachine) -> Json:
         body = resources.vm_body(
             vm,
             edition=self._compute.edition,
-            calendar=self._compute.clock.calendar,
+            calendar=self._clock.calendar,
             api_version=NEWEST,
         )
         view = resources.instance_view(
             vm,
             edition=self._compute.edition,
-            calendar=self._compute.clock.calendar,
+            calendar=self._clock.calendar,
             api_version=NEWEST,
         )
         # The graph has a view of its own, with the power state by name [doc: sample queries].
@@ -185,7 +216,7 @@ class ResourceGraph:
 
     def _invalid(self, problem: Json) -> ArmError:
         """Refuse a query [rec Az.ResourceGraph's own tests; seen Azure/aztfexport#485]."""
-        now = self._compute.clock.calendar(self._compute.clock.now_us)
+        now = self._clock.calendar(self._clock.now_us)
         return ArmError(
             400,
             "BadRequest",

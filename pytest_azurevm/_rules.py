@@ -133,6 +133,11 @@ class Injection(AbstractContextManager["Injection"]):
         ]  # fmt: skip
         return ", ".join(told)
 
+    @property
+    def befalls_others(self) -> bool:
+        """Whether it strikes what is about no virtual machine, too: one on ``"*"``, of any VM."""
+        return self.on == "*" and self.vm == "*" and self.failure.befalls_anything
+
     # --- at the door ---------------------------------------------------------------------------
 
     def is_met_by(self, situation: Situation) -> bool:
@@ -163,7 +168,9 @@ class Injection(AbstractContextManager["Injection"]):
             )
             if pattern != "*" and not fnmatchcase(value.lower(), pattern.lower())
         ]
-        if situation.operation not in self.operations:
+        if situation.operation not in self.operations and not (
+            self.befalls_others and "/" in situation.operation
+        ):
             differs.insert(0, f"the operation is not {self.on!r}")
         elif not differs and (misfit := self.failure.misfit(situation)):
             differs.append(misfit)

@@ -105,6 +105,10 @@ class Timing:
         """Give the duration of one extension's installation, in microseconds."""
         return self._draw_us("extension", _lifecycle.EXTENSION_SECONDS, vm_name)
 
+    def seconds_us(self, recorded: tuple[float, float], name: str) -> int:
+        """Give the duration of what is done to a resource beside virtual machines."""
+        return self._draw_us("", recorded, name)
+
     def recorded_us(self, seconds: float) -> int:
         """Give a time that Azure was seen to take, which ``instant`` makes none."""
         return 0 if self.profile == "instant" else microseconds(seconds)

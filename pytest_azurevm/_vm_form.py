@@ -172,8 +172,8 @@ def spelled_region(location: str) -> str:
     return location.replace(" ", "").lower()
 
 
-def checked_location(body: Json) -> str:
-    """Give the body's location, as Azure spells it.
+def checked_location(body: Json, of: str = "Microsoft.Compute/virtualMachines") -> str:
+    """Give the location in the body of a resource of some type, as Azure spells it.
 
     Raises:
         ArmError: there is none, or Azure knows none of that name.
@@ -183,5 +183,7 @@ def checked_location(body: Json) -> str:
         raise arm_error("no-location")
     spelled = spelled_region(str(location))
     if spelled not in _KNOWN_LOCATIONS:
-        raise arm_error("unknown-location", location=location, locations=",".join(LOCATIONS))
+        raise arm_error(
+            "unknown-location", location=location, type=of, locations=",".join(LOCATIONS)
+        )
     return spelled

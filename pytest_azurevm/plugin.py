@@ -44,6 +44,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
         _yes_or_no,
         "whether an injected failure that never struck is an error: true or false",
     ),
+    "references": (str, "whether what a VM names must have been made: lenient or strict"),
 }
 _FAKE = pytest.StashKey["FakeCompute"]()
 _CUT_SHORT = pytest.StashKey[bool]()

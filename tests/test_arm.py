@@ -130,10 +130,11 @@ def test_members_of_newer_api_versions_are_left_out_of_older_ones(fake):
         (
             "GET",
             f"{GROUP}/providers/Microsoft.Network/virtualNetworks/net",
-            (501, "NotImplemented"),
+            (404, "ResourceNotFound"),
         ),
-        ("PUT", GROUP, (501, "NotImplemented")),
-        ("GET", "/subscriptions", (501, "NotImplemented")),
+        ("PUT", GROUP, (400, "LocationRequired")),
+        ("GET", GROUP, (404, "ResourceGroupNotFound")),
+        ("GET", "/nowhere", (501, "NotImplemented")),
         ("GET", ALL.replace(SUBSCRIPTION, "mine"), (400, "InvalidSubscriptionId")),
         ("GET", VMS.replace("/rg/", "/r$g/"), (400, "InvalidResourceGroup")),
         (
@@ -152,13 +153,15 @@ def test_what_is_not_there_or_not_served(fake, method, path, expected):
 
 
 def test_what_is_not_served_names_the_operation_and_the_type(fake):
-    """A 501 names ARM's operation, of whichever resource type."""
-    path = f"{GROUP}/providers/Microsoft.Network/networkInterfaces/nic-1"
+    """A 501 names ARM's operation, of whichever resource type, and says why and what is served."""
+    path = f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/set-1"
 
     assert error_of(ask(fake, "PUT", path, {}))[2] == (
-        "pytest-azurevm does not serve Microsoft.Network/networkInterfaces/write yet "
-        f"(PUT {path}). Nothing was changed. If your code needs it, ask for it on the project's "
-        "issue tracker, naming this operation."
+        "pytest-azurevm does not serve Microsoft.Compute/virtualMachineScaleSets/write "
+        f"(PUT {path}): it would have to make virtual machines, and does not: make them one by "
+        "one. Nothing was changed. Served are virtual machines, their extensions and managed disks "
+        "as things that live; resource groups, networks and any other resource as something to "
+        "write, read, list, tag and delete."
     )
 
 

@@ -212,7 +212,8 @@ def test_the_sdk_registers_a_provider_by_itself():
         fake.client.virtual_machines.begin_create_or_update(GROUP, "web-1", sent(linux_vm()))
 
         assert [(call.operation, call.status) for call in fake.calls][:4] == [
-            ("create", 409), ("other", 200), ("other", 200), ("create", 201),
+            ("create", 409), ("Microsoft.Compute/register/action", 200),
+            ("Microsoft.Resources/subscriptions/providers/read", 200), ("create", 201),
         ]  # fmt: skip
         assert (fake.clock.now - begun).total_seconds() == 10
 

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from pytest_azurevm import failures
 from pytest_azurevm._http import Request
 
 URL = "https://management.azure.com/providers/Microsoft.ResourceGraph/resources"
 OTHER = "11111111-0000-4000-8000-000000000001"
+MACHINES = "Resources | where type =~ 'Microsoft.Compute/virtualMachines'"
 
 
 def answer(fake, query, *, version="2021-03-01", method="POST", **members):
@@ -35,7 +37,7 @@ def test_a_machine_is_a_row_with_its_power_state(fake):
     """A row has the graph's columns, lower case where the graph has it so, and its own view."""
     vm = fake.add_vm("Web-1", resource_group="Shop", parameters={"tags": {"team": "blue"}})
     fake.client.virtual_machines.begin_deallocate("Shop", "Web-1")
-    (row,) = found(fake, "Resources")["data"]
+    (row,) = found(fake, MACHINES)["data"]
 
     assert (
         list(row)
@@ -55,6 +57,59 @@ def test_a_machine_is_a_row_with_its_power_state(fake):
         "level": "Info",
         "displayStatus": "VM deallocating",
     }
+
+
+def test_what_belongs_to_a_machine_is_there_too(fake):
+    """A machine's disk and its extensions are rows as well, each of its type."""
+    fake.add_vm("web-1", resource_group="shop")
+    agent = {
+        "publisher": "Microsoft.Azure.Monitor",
+        "type": "AzureMonitorLinuxAgent",
+        "typeHandlerVersion": "1.0",
+    }
+    fake.client.virtual_machine_extensions.begin_create_or_update(
+        "shop", "web-1", "agent", {"location": "westeurope", "properties": agent}
+    ).result()
+
+    counted = found(fake, "Resources | summarize count() by type | order by type asc")["data"]
+    assert {row["type"]: row["count_"] for row in counted} == {
+        "microsoft.compute/disks": 1,
+        "microsoft.compute/virtualmachines": 1,
+        "microsoft.compute/virtualmachines/extensions": 1,
+    }
+    (disk,) = found(fake, "Resources | where type endswith '/disks'")["data"]
+    assert disk["managedBy"] == fake.vm("web-1").id
+
+
+def test_groups_and_subscriptions_are_containers(fake):
+    """They are in a table of their own, groups as a subscription's."""
+    fake.add_vm("web-1", resource_group="Shop")
+    query = "ResourceContainers | project type, name, resourceGroup, location, subscriptionId"
+
+    assert found(fake, query)["data"] == [
+        {
+            "type": "microsoft.resources/subscriptions",
+            "name": "pytest-azurevm",
+            "resourceGroup": "",
+            "location": "",
+            "subscriptionId": fake.subscription_id,
+        },
+        {
+            "type": "microsoft.resources/subscriptions/resourcegroups",
+            "name": "Shop",
+            "resourceGroup": "shop",
+            "location": "westeurope",
+            "subscriptionId": fake.subscription_id,
+        },
+    ]
+
+
+def test_what_befalls_any_request_strikes_the_graph(fake):
+    """A failure of the connection can be injected for it as for any other request."""
+    fake.inject(failures.ServerError(), on="*", times=1)
+
+    assert answer(fake, "Resources").status >= 500
+    assert answer(fake, "Resources").status == 200
 
 
 def test_machines_are_counted_by_power_state(fake):
@@ -78,7 +133,7 @@ def test_only_the_subscriptions_that_are_named_are_searched(fake):
     fake.add_vm("web-2", subscription_id=OTHER)
 
     def seen(**members):
-        return [row["name"] for row in found(fake, "Resources", **members)["data"]]
+        return [row["name"] for row in found(fake, MACHINES, **members)["data"]]
 
     assert seen() == ["web-1", "web-2"]
     assert seen(subscriptions=[]) == ["web-1", "web-2"]
@@ -88,7 +143,7 @@ def test_only_the_subscriptions_that_are_named_are_searched(fake):
 def test_the_format_is_a_table_where_it_is_asked_for_or_the_version_is_old(fake):
     """Objects are given since 2020, a table before that, and either on request."""
     fake.add_vm("web-1")
-    query = "Resources | project name, big = true, tags, n = 1"
+    query = f"{MACHINES} | project name, big = true, tags, n = 1"
     table = {
         "columns": [
             {"name": "name", "type": "string"},
@@ -124,7 +179,7 @@ def test_a_large_answer_comes_in_pages(fake):
     seen, token = [], None
     for _ in range(3):
         options = {"$top": 2, **({"$skipToken": token} if token else {})}
-        page = found(fake, "Resources | project id, name", options=options)
+        page = found(fake, f"{MACHINES} | project id, name", options=options)
         seen += [row["name"] for row in page["data"]]
         assert page["totalRecords"] == 5
         assert page["count"] == len(page["data"])
@@ -138,7 +193,7 @@ def test_without_ids_there_is_no_next_page(fake):
     """A query that leaves the ids out is cut off, and gives no token."""
     for number in range(3):
         fake.add_vm(f"web-{number}")
-    page = found(fake, "Resources | project name", options={"$top": 2, "$skip": 0})
+    page = found(fake, f"{MACHINES} | project name", options={"$top": 2, "$skip": 0})
 
     assert (page["count"], page["resultTruncated"], "$skipToken" in page) == (2, "true", False)
 
@@ -167,7 +222,7 @@ def test_what_is_not_served_is_said(fake):
     fake.add_vm("web-1")
     missing = {
         "Resources | join x on y": "the operator 'join'",
-        "ResourceContainers": "the table 'ResourceContainers'",
+        "AdvisorResources": "the table 'AdvisorResources'",
     }
     for query, what in missing.items():
         status, code, message = error_of(answer(fake, query))
@@ -214,7 +269,7 @@ def test_a_sample_follows_from_the_seed(fake):
     for _ in range(2):
         for number in range(20):
             fake.add_vm(f"web-{number}")
-        drawn.append([row["name"] for row in found(fake, "Resources | sample 3")["data"]])
+        drawn.append([row["name"] for row in found(fake, f"{MACHINES} | sample 3")["data"]])
         fake.reset()
 
     assert drawn[0] == drawn[1]

@@ -150,6 +150,7 @@ def test_destroys_a_node_and_what_belonged_to_it(fake_compute, driver):
     )
 
     assert driver.destroy_node(node)
+    fake_compute.clock.advance(minutes=1)  # it does not wait for what it deletes last
 
     assert fake_compute.vms == ()
     for gone in (interface, disk):
