@@ -290,8 +290,11 @@ class _Reader:
             return Named(name, self._expression())
         first = self._at
         value = self._expression()
-        # A path gives its column its own name, dots as underscores; a function gives none [doc].
         of = self._tokens[first : self._at]
+        if [token.text for token in of[:2]] == ["tostring", "("]:
+            of = of[2:-1]
+        # A path gives its column its own name, dots as underscores, and so does one that is turned
+        # into text [spec, its examples]; any other expression gives none.
         is_path = all(token.kind == "name" or token.text == "." for token in of)
         names = [token.text for token in of if token.text != "."] if is_path else []
         return Named("_".join(names), value)

@@ -32,12 +32,12 @@ _VERSIONS: Final = (
     "2018-09-01-preview 2019-04-01 2020-04-01-preview 2021-03-01 2021-06-01-preview 2022-10-01 "
     "2024-04-01"
 ).split()
-_OBJECTS_SINCE: Final = "2020-04-01-preview"  # before, a table unless asked otherwise [doc]
+_OBJECTS_SINCE: Final = "2021-03-01"  # before, a table unless asked otherwise [spec]
 _INVALID: Final = (
     "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and "
     "fix the error before retrying."
 )
-_ROWS: Final = 1000  # of a page, at most [doc]
+_ROWS: Final = 1000  # of a page, at most [spec]
 # The columns of both tables, in their order [doc].
 _TEXTS: Final = (
     "id", "name", "type", "tenantId", "kind", "location", "resourceGroup", "subscriptionId",
@@ -85,7 +85,7 @@ class ResourceGraph:
         if not isinstance(options, dict) or not isinstance(named, list):
             problem = "options must be an object, and subscriptions a list."
             raise self._invalid({"code": "InvalidQuery", "message": problem})
-        for member in ("facets", "managementGroups"):
+        for member in ("facets", "managementGroups", "managementGroupId"):
             if asked.get(member):
                 raise not_served(exchange, f"{_ACTION} with {member}")
         scope = {str(one).lower() for one in named}
@@ -203,15 +203,12 @@ class ResourceGraph:
                 "columns": [{"name": name, "type": _type(name, rows)} for name in columns],
                 "rows": [[row.get(name) for name in columns] for row in shown],
             }
-        body: Json = {
-            "totalRecords": len(rows),
-            "count": len(shown),
-            "data": data,
-            "facets": [],
-            "resultTruncated": "true" if more else "false",
-        }
-        if more and "id" in columns:  # without it there is no telling where to go on [doc]
+        body: Json = {"totalRecords": len(rows), "count": len(shown), "data": data, "facets": []}
+        # Where there is a next page nothing counts as cut off; without IDs there is none [spec].
+        goes_on = more and "id" in columns
+        if goes_on:
             body["$skipToken"] = str(first + len(shown))
+        body["resultTruncated"] = "true" if more and not goes_on else "false"
         return body
 
     def _invalid(self, problem: Json) -> ArmError:

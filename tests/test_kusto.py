@@ -125,7 +125,8 @@ def test_operators(steps, expected):
 # fmt: off
 SHAPES = (
     ("project name, tags.team, big = size > 2 | take 1",       [{"name": "web-1", "tags_team": "blue", "big": False}]),
-    ("project tostring(size), toupper(name) | take 1",         [{"Column1": "2", "Column2": "WEB-1"}]),
+    ("project tostring(size), toupper(name) | take 1",         [{"size": "2", "Column1": "WEB-1"}]),
+    ("project tostring(tags.team), strcat('x', name) | take 1", [{"tags_team": "blue", "Column1": "xweb-1"}]),
     ("extend big = size > 2 | project name, big | take 1",     [{"name": "web-1", "big": False}]),
     ("distinct type",                                          [{"type": "vm"}, {"type": "disk"}]),
     ("count",                                                  [{"Count": 3}]),

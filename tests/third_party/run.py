@@ -1,6 +1,6 @@
 """Run the guests' suites: packages of others that drive Azure's virtual machines, unmodified.
 
-    python tests/third_party/run.py                      # all of them
+    python tests/third_party/run.py                      # all of them, in some minutes
     python tests/third_party/run.py apache-libcloud      # one
 
 Each folder here is a guest, named as on the package index: ``requirements.txt`` says what to

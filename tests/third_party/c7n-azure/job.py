@@ -36,8 +36,8 @@ def custodian(fake_compute, monkeypatch, tmp_path):
         monkeypatch.setenv(f"AZURE_{name}", value)
     reset_session_cache()
 
-    def run(*filters, actions=()):
-        policy = {"name": "p", "resource": "azure.vm", "filters": list(filters)}
+    def run(*filters, actions=(), **more):
+        policy = {"name": "p", "resource": "azure.vm", "filters": list(filters), **more}
         path = tmp_path / "policy.json"
         path.write_text(json.dumps({"policies": [{**policy, "actions": list(actions)}]}))
         fresh = ["--cache-period", "0", "-s", str(tmp_path)]  # each run sees Azure as it is then
@@ -66,6 +66,18 @@ def test_finds_the_machines_that_run(fake_compute, custodian):
 
     assert custodian(RUNNING) == ["running"]
     assert custodian(DEALLOCATED) == ["deallocated"]
+
+
+def test_finds_them_by_resource_graph_as_well(fake_compute, custodian):
+    """Its other source is Resource Graph, at an api-version that answers with a table."""
+    fake_compute.add_vm("web-1", parameters={"tags": {"team": "blue"}})
+    fake_compute.add_vm("web-2", power_state="deallocated")
+    blue = {"type": "value", "key": "tags.team", "value": "blue"}
+
+    assert custodian(blue, source="resource-graph") == ["web-1"]
+    assert custodian(RUNNING, actions=["stop"], source="resource-graph") == ["web-1"]
+    assert asked(fake_compute) == [("deallocate", "web-1")]
+    fake_compute.clock.run_until_idle()
 
 
 def test_deallocates_in_the_evening_what_still_runs(fake_compute, custodian):
