@@ -411,7 +411,13 @@ class ResourceRoutes:
         is_result = what == provider.results.lower() or flag(exchange, "monitor")
         if is_result:
             return self._result(exchange, operation)
-        return Answer(200, self._document(operation))
+        headers = {}
+        if operation.ended_us is None:
+            retry_after = provider.polls[operation.polled]
+            operation.polled = True
+            if retry_after is not None:
+                headers["Retry-After"] = str(retry_after)
+        return Answer(200, self._document(operation), headers)
 
     def _result(self, exchange: Exchange, operation: ResourceOperation) -> Answer:
         """Answer the ``Location`` URL."""
@@ -501,9 +507,12 @@ class ResourceRoutes:
                 raise self._absent(of)
             everything.judge_machine(vm.resource_id, "write")
             found = vm
-            return _Owner(
-                vm.model.get("tags") or {},
-                lambda tags: everything.compute.patch(found, {"tags": tags}),
+            before = vm.model.get("tags") or {}
+            return _Owner(  # a machine's PATCH merges tags, so that what is to go is named
+                before,
+                lambda tags: everything.compute.patch(
+                    found, {"tags": {**dict.fromkeys(before), **tags}}
+                ),
             )
         resource = everything.find(of.id)
         if resource is None:

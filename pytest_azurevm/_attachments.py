@@ -35,6 +35,7 @@ class Attachments(Stored, Beside):
         self._nics_of: dict[str, tuple[str, ...]] = {}  # by the machine's
         self._disks: dict[str, VirtualMachine] = {}
         self._disks_of: dict[str, tuple[str, ...]] = {}
+        self._billed: dict[VirtualMachine, int] = {}  # disks that a machine has left behind
         compute.beside = self
 
     # --- looked at -----------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class Attachments(Stored, Beside):
 
     def attend(self, vm: VirtualMachine) -> None:
         """Note what a machine has now."""
-        self._take_to_exist(vm)
+        self.take_group_to_exist(vm.subscription_id, vm.resource_group, vm.location)
         nics = tuple([nic.lower() for nic in models.nics(vm.model)])
         self._note(vm, nics, self._nics, self._nics_of)
         disks = [disk for disk in models.disks(vm.model) if "id" in (disk.get("managedDisk") or ())]
@@ -162,14 +163,15 @@ class Attachments(Stored, Beside):
             users[key] = vm
         used[vm.key] = keys
 
-    def _take_to_exist(self, vm: VirtualMachine) -> None:
-        """Take note of a group that nobody made, and that a machine is in."""
+    def take_group_to_exist(self, subscription: str, name: str, region: str) -> None:
+        """Take note of a group that nobody made, and that something is in."""
 
     def _disk_of(self, vm: VirtualMachine, disk: Json) -> None:
         """Make a resource of a disk that a machine has."""
         address = address_of_id(disk["managedDisk"]["id"])
         if address is None or types.spelled_type(address.type) != types.DISK:
             return
+        self.take_group_to_exist(address.subscription, address.group, vm.location)
         resource = self._new(address, vm.location)
         resource.taken_to_exist = disk.get("createOption") == "Attach"
         creation: Json = {"createOption": disk.get("createOption") or "Empty"}
@@ -216,6 +218,8 @@ class Attachments(Stored, Beside):
                 if users.get(key) is vm:
                     del users[key]
                     self._left_behind(vm, key, leaves=key in leaving)
+        for one in self._store.within(vm.resource_id):  # locks, role assignments
+            self._drop(one)
 
     def _left_behind(self, vm: VirtualMachine, key: str, *, leaves: bool) -> None:
         found = self._store.find(key)
@@ -224,6 +228,7 @@ class Attachments(Stored, Beside):
         if not leaves:
             if found.type == types.DISK:
                 found.billed_to = vm
+                self._billed[vm] = self._billed.get(vm, 0) + 1
             return
         named = [_public_ip_that_leaves(child) for child in self._all_children(found)]
         self._drop(found)
@@ -243,8 +248,9 @@ class Attachments(Stored, Beside):
         vm, disk.billed_to = disk.billed_to, None
         if vm is None:
             return
-        left = self._store.of_type(types.DISK, f"/subscriptions/{vm.subscription_id}")
-        if not any(other.billed_to is vm for other in left):
+        self._billed[vm] -= 1
+        if not self._billed[vm]:
+            del self._billed[vm]
             vm.disks_gone_us = self.clock.now_us
 
 

@@ -276,8 +276,16 @@ class Failure:
 
     @property
     def befalls_anything(self) -> bool:
-        """Whether it can befall any request, also one that is about no virtual machine."""
-        return self.phase in ("refused", "lost") and set(self.operations) == set(EVERY)
+        """Whether it can befall any request, also one that is about no virtual machine.
+
+        What Compute itself refuses does not; what is lost on the way, or the front door refuses,
+        does.
+        """
+        if set(self.operations) != set(EVERY):
+            return False
+        return self.phase == "lost" or (
+            self.phase == "refused" and getattr(self, "gateway", True) is True
+        )
 
     @property
     def ends_the_call(self) -> bool:

@@ -387,6 +387,10 @@ class FakeCompute:
         Of several failures that meet one request, the one that was declared first has it. Those
         that only delay an operation, or change what is shown, leave it to the next as well.
 
+        Requests about groups, networks and other stored resources are struck by what can befall
+        any request (what is lost on the way, what the front door refuses), if it is declared on
+        ``"*"`` and of no machine in particular; looks at their operations by what is on ``poll``.
+
         Args:
             failure: what happens, such as ``failures.AllocationFailed()``.
             on: the operation: the SDK's method without ``begin_`` (``create`` is the PUT of a VM

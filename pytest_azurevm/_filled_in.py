@@ -292,12 +292,16 @@ def _disk(asked: Json, facts: Facts) -> Json:
         **{name: given.pop(name) for name in _OF_A_SYSTEM if name in given},
         "creationData": given.pop("creationData", {"createOption": "Empty"}),
     }
+    if not sku.lower().startswith(_SPEED_AS_ASKED):
+        for member in ("diskIOPSReadWrite", "diskMBpsReadWrite"):
+            given.pop(member, None)
+    wanted_tier = given.pop("tier", None)
     premium = None
     if size is not None:
         properties["diskSizeGB"] = size
         given.pop("diskSizeGB")
         if sku.lower().startswith("premium"):
-            premium = next((tier for tier in _PREMIUM if size <= tier[0]), _PREMIUM[-1])
+            premium = _tier_of(size, wanted_tier)
         if is_disk:
             speed = _STANDARD if premium is None else premium[2:]
             properties |= {"diskIOPSReadWrite": speed[0], "diskMBpsReadWrite": speed[1]}
@@ -312,11 +316,19 @@ def _disk(asked: Json, facts: Facts) -> Json:
         properties["diskSizeBytes"] = size * _GB
     properties["uniqueId"] = _kept(facts, "uniqueId", facts.new_id)
     if premium is not None:
-        properties["tier"] = given.get("tier") or premium[1]
+        properties["tier"] = premium[1]
     members = {name: item for name, item in asked.items() if name != "managedBy"}
     return _with(members, properties, sku={"name": sku, "tier": sku.partition("_")[0]})
 
 
+def _tier_of(size_gb: int, wanted: str | None) -> tuple[int, str, int, int]:
+    """Give a premium disk's tier: that of its size, or a better one that is asked for [doc]."""
+    own = next((tier for tier in _PREMIUM if size_gb <= tier[0]), _PREMIUM[-1])
+    better = next((tier for tier in _PREMIUM if tier[1] == wanted), own)
+    return max(own, better)
+
+
+_SPEED_AS_ASKED: Final = ("ultrassd", "premiumv2")
 _SHOWN_OF_A_DISK: Final = (
     "provisioningState", "diskState", "timeCreated", "uniqueId", "diskSizeBytes",
 )  # fmt: skip
@@ -388,7 +400,7 @@ def _storage_account(asked: Json, facts: Facts) -> Json:
         },
         "supportsHttpsTrafficOnly": True,
         **given,
-        "provisioningState": "Succeeded",
+        "provisioningState": None,
         "creationTime": _kept(facts, "creationTime", lambda: facts.now.replace("+00:00", "Z")),
         "primaryEndpoints": ends,
         "primaryLocation": facts.location,

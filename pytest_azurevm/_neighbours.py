@@ -139,9 +139,6 @@ class Neighbours(Attachments):
         if name and key_of(subscription, name) not in self._groups:
             self._new_group(subscription, name, region).body = _group_body({}, region)
 
-    def _take_to_exist(self, vm: VirtualMachine) -> None:
-        self.take_group_to_exist(vm.subscription_id, vm.resource_group, vm.location)
-
     def delete_group(self, group: Resource) -> ResourceOperation:
         """Delete a group with everything in it: virtual machines by their own delete.
 
@@ -155,7 +152,7 @@ class Neighbours(Attachments):
         self.clock.changed()
         machines = list(self._machines(group))
         change = group.row.delete
-        if machines or any(True for _ in self._store.below(group.id)):
+        if machines or self._store.within(group.id):
             change = change._replace(seconds=types.GROUP_WITH_RESOURCES_S)
         group.provisioning = "Deleting"
         for vm in machines:
@@ -181,9 +178,13 @@ class Neighbours(Attachments):
         group = operation.resource
         if operation.ended_us is not None or not operation.ripe:
             return
-        if any(True for _ in self._machines(group)):
+        machines = list(self._machines(group))
+        if any(_is_leaving(vm) for vm in machines):
             return  # the last of them ends it
-        for resource in list(self._store.below(group.id)):
+        if machines:
+            self._group_stays(operation, machines)
+            return
+        for resource in self._store.within(group.id):
             self._drop(resource)
         key = key_of(group.address.subscription, group.name)
         del self._groups[key], self._leaving_groups[key]
@@ -201,15 +202,16 @@ class Neighbours(Attachments):
         """Let a group's delete fail with that of a machine in it [seen azure-docs#52282]."""
         vm = record.vm
         operation = self._leaving_groups.get(key_of(vm.subscription_id, vm.resource_group))
-        if operation is None or record.status == "Succeeded":
-            return
+        if operation is not None and record.status != "Succeeded":
+            self._group_stays(operation, list(self._machines(operation.resource)))
+
+    def _group_stays(self, operation: ResourceOperation, machines: list[VirtualMachine]) -> None:
         group = operation.resource
-        left = ",".join(f"Microsoft.Compute/virtualMachines/{one.name}"
-                        for one in self._machines(group))  # fmt: skip
+        left = ",".join(f"Microsoft.Compute/virtualMachines/{vm.name}" for vm in machines)
         error = arm_error(
             "group-stays", group=group.name, resources=left, id=operation.operation_id
         )
-        del self._leaving_groups[key_of(vm.subscription_id, vm.resource_group)]
+        del self._leaving_groups[key_of(group.address.subscription, group.name)]
         group.provisioning = "Succeeded"
         self._close(operation, (error.code, error.message))
 
@@ -476,15 +478,12 @@ class Neighbours(Attachments):
         self, subscription: str, group: str = "", *, after: int = 0
     ) -> list[Resource | VirtualMachine]:
         """Give a subscription's, or a group's, resources that belong to no other, and machines."""
-        scope = group_id(subscription, group) if group else f"/subscriptions/{subscription}"
+        groups = [group] if group else [one.name for one in self.groups(subscription)]
         found: list[Resource | VirtualMachine] = [
             one
-            for one in self._store.below(scope)
-            if one.sequence > after
-            and not one.address.is_child
-            and not one.address.is_extension
-            and one.address.group
-            and one.type != types.LOCK
+            for name in groups
+            for one in self._store.within(group_id(subscription, name))
+            if one.sequence > after and one.row.namespace != "Microsoft.Authorization"
         ]
         found += self.compute.listed(subscription, group, after=after)
         return sorted(found, key=lambda one: one.sequence)
@@ -511,6 +510,10 @@ def _group_body(asked: Json, region: str) -> Json:
         if asked.get(member) is not None:
             members[member] = asked[member]
     return {**members, "properties": {"provisioningState": None}}
+
+
+def _is_leaving(vm: VirtualMachine) -> bool:
+    return vm.operation is not None and vm.operation.operation == "delete"
 
 
 def _has_name(item: Any) -> bool:

@@ -90,7 +90,7 @@ _ROWS: Final = (
     TypeRow("Microsoft.Compute/proximityPlacementGroups", _NEW,                                  _OK,                                     _OK,                                     _OK,                                 "",          True,    "spec; 201 and 200 assumed"),
     TypeRow("Microsoft.Compute/sshPublicKeys",          _NEW,                                    _OK,                                     _OK,                                     _OK,                                 "",          True,    "spec; 201 and 200 assumed"),
     TypeRow("Microsoft.Compute/*",                      Change(201, "async", (5, 10), None),     Change(200, "async", (5, 10), None),     Change(200, "async", (5, 10), None),     _CRP_DELETE,                         "Creating",  True,    "assumed, like an image"),
-    TypeRow("Microsoft.Storage/storageAccounts",        Change(202, "location", (17, 20), 17),   _OK,                                     _OK,                                     _OK,                                 "",          True,    "rec CanCreate 6 to 8; update, delete spec"),
+    TypeRow("Microsoft.Storage/storageAccounts",        Change(202, "location", (17, 20), 17),   _OK,                                     _OK,                                     _OK,                                 "Creating",  True,    "rec CanCreate 6 to 8; update, delete spec"),
     TypeRow("Microsoft.ManagedIdentity/userAssignedIdentities", _NEW,                            _OK,                                     _OK,                                     _OK,                                 "",          True,    "rec test_vm_explicit_msi 1; the rest spec"),
     TypeRow("Microsoft.Authorization/*",                _NEW,                                    _OK,                                     _OK,                                     _OK,                                 "",          False,   "spec: role assignments, locks and policies are over at once"),
     TypeRow("*",                                        _NEW,                                    _OK,                                     _OK,                                     _OK,                                 "Succeeded", False,   "assumed: over at once"),
@@ -192,26 +192,31 @@ class Provider(NamedTuple):
     timed: bool  # whether the document has times and a name, or the status alone
     partition: bool  # whether its URLs have a p=
     notifies: bool  # Azure-AsyncNotification
+    polls: tuple[int | None, int | None]  # Retry-After of the first look, and of later ones
 
 
 _DISK_KINDS: Final = ("disks", "snapshots", "diskaccesses", "diskencryptionsets")
 
 
+# fmt: off
+_PROVIDERS: Final = {
+    #                                 operations          results             timed  p=     notifies  Retry-After while it lasts
+    "network":    Provider("operations",      "operationResults", False, False, True,     (10, 20)),  # [rec Test_Compute_DiskAccess_20240302_CRUD 1, 21 to 23; the results' URL assumed]
+    "storage":    Provider("asyncoperations", "",                 True,  False, False,    (None, None)),  # [rec CanCreate 6]
+    "disk":       Provider("DiskOperations",  "",                 True,  True,  False,    (None, None)),  # [rec Test_Compute_DiskAccess_20240302_CRUD 33]
+    "compute":    Provider("operations",      "",                 True,  True,  True,     (None, None)),  # [rec Test_Compute_Image_20220301_CRUD 4, 14]
+    "other":      Provider("operations",      "",                 True,  False, True,     (None, None)),  # assumed
+}
+# fmt: on
+
+
 @cache
 def provider_of(resource_type: str) -> Provider:
-    """Say how operations on a type are followed [rec]."""
+    """Say how operations on a type are followed."""
     namespace, _, kind = resource_type.lower().partition("/")
-    if namespace == "microsoft.network":
-        return Provider(
-            "operations", "operationResults", timed=False, partition=False, notifies=True
-        )
-    if namespace == "microsoft.storage":
-        return Provider("asyncoperations", "", timed=True, partition=False, notifies=False)
-    if kind in _DISK_KINDS:
-        return Provider("DiskOperations", "", timed=True, partition=True, notifies=False)
-    return Provider(
-        "operations", "", timed=True, partition=namespace == "microsoft.compute", notifies=True
-    )
+    if namespace == "microsoft.compute":
+        return _PROVIDERS["disk" if kind in _DISK_KINDS else "compute"]
+    return _PROVIDERS.get(namespace.removeprefix("microsoft."), _PROVIDERS["other"])
 
 
 # How long a group's own delete takes once there is something in it: until what is in it is gone
@@ -255,5 +260,5 @@ def refusal_of(resource_type: str) -> str | None:
 # Collections of what no one wrote: catalogues and figures. A list of them would be empty, and wrong.
 CATALOGUES: Final = frozenset(
     "skus usages vmsizes operations quotas metrics metricdefinitions publishers artifacttypes "
-    "capabilities servicetags roleassignmentschedules".split()
+    "capabilities servicetags roledefinitions roleassignmentschedules".split()
 )

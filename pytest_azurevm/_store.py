@@ -70,6 +70,7 @@ class ResourceOperation:
     ended_us: int | None = None
     status: OperationStatus = "InProgress"
     error: tuple[str, str] | None = None
+    polled: bool = False  # a client has looked at it once
     ripe: bool = False  # of a group's delete: nothing but its virtual machines is waited for
 
 
@@ -82,6 +83,7 @@ class Store:
     def __init__(self) -> None:
         self._by_key: dict[str, Resource] = {}
         self._by_type: dict[str, dict[str, Resource]] = {}
+        self._within: dict[str, dict[str, Resource]] = {}  # by what they directly belong to
         self._referrers: dict[str, dict[str, Resource]] = {}
 
     def find(self, key: str) -> Resource | None:
@@ -96,6 +98,7 @@ class Store:
         """Add a resource."""
         self._by_key[resource.key] = resource
         self._by_type.setdefault(resource.type.lower(), {})[resource.key] = resource
+        self._within.setdefault(_whole(resource), {})[resource.key] = resource
         self._refer(resource)
 
     def rewrite(self, resource: Resource, body: Json) -> None:
@@ -109,6 +112,10 @@ class Store:
         self._forget_references(resource)
         del self._by_key[resource.key]
         del self._by_type[resource.type.lower()][resource.key]
+        others = self._within[_whole(resource)]
+        del others[resource.key]
+        if not others:
+            del self._within[_whole(resource)]
 
     def of_type(self, resource_type: str, scope: str, *, after: int = 0) -> Iterator[Resource]:
         """Give the resources of a type below a scope, in the order of their creation."""
@@ -117,14 +124,16 @@ class Store:
             if resource.sequence > after and resource.key.startswith(below):
                 yield resource
 
-    def below(self, scope: str) -> Iterator[Resource]:
-        """Give everything below a scope, in the order of creation."""
-        below = f"{scope.lower()}/"
-        return (one for key, one in self._by_key.items() if key.startswith(below))
+    def within(self, scope: str) -> list[Resource]:
+        """Give what directly belongs to a scope: a group, or another resource."""
+        return list(self._within.get(scope.lower(), _NOBODY).values())
 
-    def all(self) -> Iterator[Resource]:
-        """Give every resource."""
-        return iter(self._by_key.values())
+    def below(self, scope: str) -> list[Resource]:
+        """Give everything below a scope, what belongs to others after these."""
+        found = self.within(scope)
+        for one in found:  # it grows meanwhile
+            found += self.within(one.key)
+        return found
 
     def referrers(self, key: str) -> list[Resource]:
         """Give those that refer to an ID, the one that came first before the others."""
@@ -142,3 +151,9 @@ class Store:
                 others.pop(resource.key, None)
                 if not others:
                     del self._referrers[target.lower()]
+
+
+def _whole(resource: Resource) -> str:
+    """Give the key of what a resource directly belongs to."""
+    address = resource.address
+    return address.parent.key if address.is_child else address.scope.lower()

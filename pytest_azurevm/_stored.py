@@ -50,7 +50,8 @@ class Stored:
 
     def children(self, resource: Resource, kind: str) -> Iterator[Resource]:
         """Give the children of one kind, such as a network's ``subnets``."""
-        return self._store.of_type(f"{resource.type}/{kind}", resource.id)
+        wanted = f"{resource.type}/{kind}".lower()
+        return (one for one in self._store.within(resource.key) if one.type.lower() == wanted)
 
     # --- written -------------------------------------------------------------------------------
 
@@ -180,7 +181,7 @@ class Stored:
         """Take a resource away, and whatever belongs to it."""
         if self._store.find(resource.key) is not resource:
             return  # its group went before it
-        for one in (*self._store.below(resource.id), resource):
+        for one in (resource, *self._store.below(resource.key)):
             self._store.drop(one)
             self._dropped(one)
 
