@@ -174,7 +174,8 @@ def sync_rows(fake: FakeCompute, rounds: int) -> None:
         floor = sync_client(fake, Floor(link(fake, Canned(recorder.answers))))
         compare(name, rounds, times, partial(run, fake.client), partial(run, floor))
         anywhere = ComputeManagementClient(FakeCredential(), fake.subscription_id)
-        compare("  by a client of its own", rounds, times, partial(run, anywhere), partial(run, floor))
+        ours = partial(run, anywhere)
+        compare("  by a client of its own", rounds, times, ours, partial(run, floor))
 
 
 def aio_rows(fake: FakeCompute, rounds: int) -> None:

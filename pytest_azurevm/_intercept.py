@@ -239,9 +239,13 @@ class _Interception:
         """Give a policy that has its tokens already, if it is the fake that will be asked.
 
         It is another one, so that no false token is left with the client when the fake has ended.
+
+        Raises:
+            AzureOutOfReach: the request was left over by a fake that has ended.
         """
-        url = request.http_request.url
-        if self._link is None or not is_served(url):
+        asked = request.http_request
+        # A chain of credentials would take a refusal for one more way that does not lead anywhere.
+        if self.far_end(asked.method, asked.url) is None:
             return policy
         from azure.core.credentials import AccessToken
 

@@ -24,7 +24,7 @@ def runner():
 
 
 def test_every_guest_has_a_job_and_requirements():
-    """A folder is a guest, and what it wants installed first is the package that it is named for."""
+    """A folder is a guest, and the first thing that it wants installed is what it is named for."""
     folders = sorted(
         path.name for path in FOLDER.iterdir() if path.is_dir() and path.name[0] != "_"
     )
