@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_azurevm._rules import Injection as Injection
     from pytest_azurevm._rules import InjectionNeverStruck as InjectionNeverStruck
     from pytest_azurevm._timing import Timing as Timing
+    from pytest_azurevm.plugin import FakeComputeFactory as FakeComputeFactory
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _HOMES = {
     "ClockStalled": "_rest",
     "FakeClosed": "_rest",
     "FakeCompute": "_fake",
+    "FakeComputeFactory": "plugin",
     "FakeVM": "_fake_vm",
     "Injection": "_rules",
     "InjectionNeverStruck": "_rules",
@@ -58,6 +60,7 @@ __all__ = [
     "ClockStalled",
     "FakeClosed",
     "FakeCompute",
+    "FakeComputeFactory",
     "FakeVM",
     "Injection",
     "InjectionNeverStruck",

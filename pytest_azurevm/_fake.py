@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as _dt
 import json
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 from uuid import UUID
+from weakref import ref
 
 from pytest_azurevm import _resources as resources
 from pytest_azurevm import _sleeping
@@ -60,6 +63,10 @@ _REFERENCES: Final[tuple[str, ...]] = get_args(References)
 _SETTABLE: Final = ("throttling",)
 _SHOWN: Final = 10  # machines, and calls, in the report of a failing test
 _NAMED: Final = 50  # machines, in the message about one that is not there
+# What stands on the stack between whoever enters a fake and the fake.
+_BETWEEN: Final = ("contextlib", "pytest_azurevm", "unittest")
+_RUNNERS: Final = ("_pytest", "pluggy")  # who runs fixtures, and knows better whose a fake is
+_turn: Final = threading.RLock()  # fakes are entered and left one at a time
 _IMAGES: Final[dict[OsType, Json]] = {
     "Linux": {
         "publisher": "Canonical",
@@ -79,7 +86,9 @@ _IMAGES: Final[dict[OsType, Json]] = {
 class FakeCompute:
     """A fake Azure subscription whose virtual machines live.
 
-    Use it as a context manager; in pytest, the ``fake_compute`` fixture does.
+    Use it as a context manager; in pytest, the ``fake_compute`` fixture does. It may be entered
+    again while it is active: the outermost ``with`` ends it, or ``close()`` wherever that is
+    called. There is one active fake at a time.
 
     Args:
         timing: how long operations take: ``"typical"``, ``"instant"`` or ``"slow"``.
@@ -114,6 +123,7 @@ class FakeCompute:
     """
 
     _in_force: ClassVar[FakeCompute | None] = None
+    _latest: ClassVar[ref[FakeCompute] | None] = None  # that was active, which may be over
 
     def __init__(
         self,
@@ -161,6 +171,9 @@ class FakeCompute:
         self._aio_client: Any = None
         self._active = False
         self._closed = False
+        self._depth = 0  # of one `with` inside another
+        self._holder = ""  # whose it is, where somebody knows; for messages
+        self._entered_at = ""
         self._build()
 
     def _build(self) -> None:
@@ -177,6 +190,7 @@ class FakeCompute:
             concurrency=self._concurrency,
         )
         self._rules = Rules(seed=self._seed, strict=self._strict)
+        self._excused = False  # what was injected may never strike: a test was cut short
         self._neighbours = Neighbours(
             self._compute, strict=self._references == "strict", home=self.subscription_id
         )
@@ -205,24 +219,24 @@ class FakeCompute:
     def __enter__(self) -> FakeCompute:
         from pytest_azurevm import _intercept, _pollers
 
-        if self._active:
-            raise RuntimeError("this fake is active already")
-        if FakeCompute._in_force is not None:
-            raise RuntimeError(
-                "another fake is active already, and the process has only one time and one Azure. "
-                "Use that one (any subscription exists in it), or end it first."
-            )
-        FakeCompute._in_force = self
-        if self._closed:
-            self._build()
-            self._closed = False
-        _pollers.install()
-        _intercept.install(self._link())
-        self._active = True
-        self._frozen.listen(self._sync)
-        if self._sleep == "virtual":
-            _sleeping.install(self._time)
-            self._loops.install()
+        with _turn:
+            if self._depth:
+                self._depth += 1
+                return self
+            if FakeCompute._in_force is not None:
+                raise RuntimeError(self._kept_out_by(FakeCompute._in_force))
+            if self._closed:
+                self._build()
+                self._closed = False
+            _pollers.install()
+            _intercept.install(self._link())
+            FakeCompute._in_force, FakeCompute._latest = self, ref(self)
+            self._active = True
+            self._depth, self._entered_at = 1, _caller()
+            self._frozen.listen(self._sync)
+            if self._sleep == "virtual":
+                _sleeping.install(self._time)
+                self._loops.install()
         return self
 
     def __exit__(
@@ -231,22 +245,30 @@ class FakeCompute:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
+        with _turn:
+            self._depth = max(self._depth - 1, 0)  # close() may have ended them all
+            if self._depth:
+                return
         try:
             self.close()
-            if error is None:
+            if error is None and not self._excused:
                 self.check_injections()
         except Exception:
             if error is None:  # else that one is what the test is about
                 raise
 
     def close(self) -> None:
-        """End the fake: pollers still running end with it, and everything is put back."""
+        """End the fake, however often it was entered.
+
+        Pollers still running end with it, and everything is put back.
+        """
         from pytest_azurevm import _intercept, _pollers
 
-        if self._closed or not self._active:
-            return
-        self._closed = True
-        FakeCompute._in_force = None
+        with _turn:
+            if self._closed or not self._active:
+                return
+            self._closed = True
+            self._depth = 0
         try:
             left = self._end_time()
         finally:
@@ -254,6 +276,7 @@ class FakeCompute:
             self._frozen.close()
             _intercept.uninstall()
             _pollers.uninstall()
+            FakeCompute._in_force = None  # last: whoever is next finds everything put back
         for poller in left:
             warnings.warn_explicit(
                 f"a poller was left running: {poller.who}. Wait for it (poller.result()), or move "
@@ -283,6 +306,22 @@ class FakeCompute:
             return self._time.close()
         finally:
             self._loops.close()
+
+    def _kept_out_by(self, other: FakeCompute) -> str:
+        """Tell why this fake cannot be entered now, and the ways out."""
+        if other is self:
+            return "this fake is just ending. Enter it before its end, or once that is over."
+        return (
+            f"another fake is active already: {other._told_apart()}. The process has only one "
+            "time and one Azure, so there is one fake at a time. Use that one (any subscription "
+            "exists in it, and entering it again is fine), or end it first: leave its `with`, call "
+            "its close(), or do without the fixture that holds it."
+        )
+
+    def _told_apart(self) -> str:
+        """Tell which of all fakes this is, as far as known."""
+        where = f"entered at {self._entered_at}" if self._entered_at else ""
+        return ", ".join(part for part in (self._holder, where) if part) or "nobody knows whose"
 
     def _sync(self) -> None:
         self._time.sync()  # the clock in force: reset() makes a new one
@@ -598,6 +637,18 @@ class FakeCompute:
         lines.append(f"last {len(last)} of {len(self.calls)} calls:" if last else "no calls")
         lines += [f"  {call}" for call in last]
         return "\n".join(lines)
+
+
+def _caller() -> str:
+    """Give the line that enters a fake; nothing where that is a test runner's."""
+    frame = sys._getframe(2)  # noqa: SLF001  documented, in spite of its name
+    while (package := _package_of(frame)) in _BETWEEN and frame.f_back is not None:
+        frame = frame.f_back
+    return "" if package in _RUNNERS else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _checked_subscription(subscription_id: str) -> str:

@@ -64,10 +64,9 @@ def _with(asked: Json, properties: Json, **members: Any) -> Json:
 
 
 def _of_any(resource_type: str, asked: Json, _facts: Facts) -> Json:
-    properties = _properties(asked)
-    if types.row_of(resource_type).shows and "properties" in asked:
-        properties = {**properties, "provisioningState": None}
-    return _with(asked, properties) if "properties" in asked else dict(asked)
+    if types.row_of(resource_type).shows:
+        return _with(asked, {**_properties(asked), "provisioningState": None})
+    return dict(asked)
 
 
 # --- Microsoft.Network -------------------------------------------------------------------------
@@ -308,8 +307,11 @@ def _disk(asked: Json, facts: Facts) -> Json:
     properties["encryption"] = {"type": "EncryptionAtRestWithPlatformKey"}
     if not is_disk:
         properties["incremental"] = False
-    properties |= {"networkAccessPolicy": "AllowAll", "publicNetworkAccess": "Enabled"}
-    properties |= given
+    access = {
+        "networkAccessPolicy": given.pop("networkAccessPolicy", None) or "AllowAll",
+        "publicNetworkAccess": given.pop("publicNetworkAccess", None) or "Enabled",
+    }
+    properties |= {**given, **access}
     properties["timeCreated"] = _kept(facts, "timeCreated", lambda: facts.now)
     properties |= {"provisioningState": None, "diskState": "Unattached"}
     if size is not None:
@@ -335,13 +337,25 @@ _SHOWN_OF_A_DISK: Final = (
 _OF_A_SYSTEM: Final = ("osType", "hyperVGeneration", "supportedCapabilities")
 
 
-def as_asked(asked: Json) -> Json:
-    """Give a disk while it is made: little more than was asked for [rec]."""
+def as_asked(asked: Json, final: Json, *, is_new: bool) -> Json:
+    """Give a disk while it is made: little more than was asked for [rec].
+
+    One that is there keeps showing its kind and its performance tier [rec].
+    """
+    shown = dict(asked)
+    if not is_new and "sku" in final:
+        shown.setdefault("sku", final["sku"])
     if "properties" not in asked:
-        return dict(asked)
+        return shown
     given = _properties(asked)
     given.pop("provisioningState", None)
-    return _with(asked, {**given, "provisioningState": None})
+    first: Json = {
+        name: given.pop(name) for name in ("creationData", "diskSizeGB") if name in given
+    }
+    properties: Json = {**first, **given, "provisioningState": None}
+    if not is_new and "tier" in final["properties"]:
+        properties["tier"] = final["properties"]["tier"]
+    return _with(shown, properties)
 
 
 def _disk_access(asked: Json, facts: Facts) -> Json:

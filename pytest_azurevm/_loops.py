@@ -6,7 +6,11 @@ timers is due; whatever else is due before (events, polling threads) happens on 
 
 asyncio's own loops are adopted as a whole when they first ask for the time, or set a timer: from
 then on ``loop.time()`` is the clock's, and with it ``asyncio.sleep``, ``wait_for``, ``timeout`` and
-``call_later``. In a loop of another make, only the SDK's own sleeps are virtual.
+``call_later``. In a loop of another make, and in a run of trio's (``_trio``), only the SDK's own
+sleeps are virtual.
+
+A loop may be older than the fake, and outlive it. What sleeps in it when it is adopted, or given
+back, has the rest of its sleep in the other time. Only the SDK's own sleeps end with the fake.
 """
 
 from __future__ import annotations
@@ -14,12 +18,14 @@ from __future__ import annotations
 import asyncio
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 
 from pytest_azurevm._agenda import SECOND_US, Entry, microseconds
 from pytest_azurevm._rest import ClockStalled, FakeClosed, Rest
 from pytest_azurevm._timekeeper import Timekeeper
+from pytest_azurevm._trio import TrioRuns, current_task
 
 # A loop is idle when it showed nothing to run for so many rounds. Of a loop of another make, which
 # does not show it, more rounds are taken for that.
@@ -48,6 +54,7 @@ class _Loop:
         self.quiet_rounds = 0
         self.rest: Rest | None = None  # while the loop's thread is at rest
         self.adopted: tuple[float, int] | None = None  # its time, and the clock's, at adoption
+        self.resolution_s = 0.0  # its own
         self.broken: Exception | None = None  # what ends the loop at its next look at the time
 
     def is_busy(self) -> bool:
@@ -91,6 +98,21 @@ class _Loop:
         base_s, base_us = self.adopted
         return base_s + (self.now_us() - base_us) / SECOND_US
 
+    def give_back(self) -> None:
+        """Let an adopted loop have its own time again, in which its timers have the rest of theirs.
+
+        All are moved alike, so that their order stays.
+        """
+        if self.adopted is None:
+            return
+        ahead_s = self.time()
+        self.adopted = None
+        self.loop._clock_resolution = self.resolution_s  # type: ignore[attr-defined]  # noqa: SLF001
+        del self.loop.time
+        ahead_s -= self.loop.time()
+        for timer in self.loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001
+            timer._when -= ahead_s  # noqa: SLF001
+
 
 class Loops:
     """Every event loop in which something sleeps on this clock."""
@@ -99,6 +121,8 @@ class Loops:
         self._clock = clock
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._originals: dict[str, Callable[..., Any]] = {}
+        self._over = False
+        self._trio = TrioRuns(clock)
 
     # --- the SDK's own sleeps ------------------------------------------------------------------
 
@@ -108,6 +132,9 @@ class Loops:
         Raises:
             FakeClosed: the fake ended meanwhile.
         """
+        if current_task() is not None:
+            await self._trio.sleep(seconds, polling=polling)
+            return
         clock, loop = self._clock, asyncio.get_running_loop()
         if not polling:  # between a poller's look and its sleep nothing may happen unseen
             clock.sync()
@@ -174,20 +201,31 @@ class Loops:
         with self._clock.lock:
             state = self._state(loop)
             if state.adopted is None:
+                owner = getattr(vars(loop).get("time"), "__self__", None)
+                if isinstance(owner, _Loop):  # a fake that ended has not given it back yet
+                    owner.give_back()
                 state.adopted = (self._originals["time"](loop), self._clock.now_us)
+                state.resolution_s = loop._clock_resolution  # type: ignore[attr-defined]  # noqa: SLF001
                 loop.time = state.time  # type: ignore[method-assign]
                 loop._clock_resolution = _RESOLUTION_S  # type: ignore[attr-defined]  # noqa: SLF001
+                if loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001
+                    # It may be about to wait for these, in real time: so it has to be woken.
+                    self._check_when_idle(state, wakes=True)
         return state
 
     def close(self) -> None:
         """Give the loops their own time back, and end what still sleeps in them."""
+        self._over = True
         for name, original in self._originals.items():
             setattr(BaseEventLoop, name, original)
         self._originals.clear()
-        for loop, state in self._loops.items():
-            if state.adopted is not None:
-                del loop.time
-                loop._clock_resolution = 1e-9  # type: ignore[attr-defined]  # noqa: SLF001
+        for loop, state in tuple(self._loops.items()):
+            # A loop that runs in another thread does this itself, between two of its steps.
+            if loop.is_running() and asyncio._get_running_loop() is not loop:  # noqa: SLF001
+                with suppress(RuntimeError):  # it has just been closed
+                    loop.call_soon_threadsafe(state.give_back)
+            else:
+                state.give_back()
             for future in tuple(state.sleeping):
                 if not loop.is_closed():
                     error = FakeClosed("a task: the fake was closed while this slept.")
@@ -196,12 +234,12 @@ class Loops:
 
     # --- idleness ------------------------------------------------------------------------------
 
-    def _check_when_idle(self, state: _Loop) -> None:
-        if not state.checking:
+    def _check_when_idle(self, state: _Loop, *, wakes: bool = False) -> None:
+        if not state.checking and not self._over:
             state.checking = True
             state.rounds = state.quiet_rounds = 0
             # Timers may be set before the loop runs, and (though they should not) by any thread.
-            inside = asyncio._get_running_loop() is state.loop  # noqa: SLF001
+            inside = asyncio._get_running_loop() is state.loop and not wakes  # noqa: SLF001
             call = state.loop.call_soon if inside else state.loop.call_soon_threadsafe
             call(self._when_idle, state)
 
@@ -209,7 +247,7 @@ class Loops:
         """Come to rest until a task or timer is due, unless the loop has something to do."""
         state.checking = False
         timer_us = state.next_timer_us()
-        if not state.sleeping and timer_us is None:
+        if self._over or (not state.sleeping and timer_us is None):
             return
         if not self._is_idle(state):
             state.checking = True
@@ -251,8 +289,12 @@ class Loops:
                 if timer_us is not None:
                     entry = clock.wake_at(timer_us, lambda: clock.wake(rest))
                 clock.rest(rest)
-            except (ClockStalled, FakeClosed) as ended:
-                error = ended
+            except ClockStalled as stalled:
+                error = stalled
+            except FakeClosed as closed:
+                self._over = True
+                for future in state.sleeping:
+                    _finish(future, closed)
             finally:
                 state.rest = None
                 if entry is not None:

@@ -265,22 +265,8 @@ class Neighbours(Attachments):
         members = models.merged(old, changes)
         if isinstance(changes.get("tags"), dict):
             members["tags"] = dict(changes["tags"])
-        listed = types.CHILDREN.get(resource.type.lower(), ())
-        if "properties" in members:  # children that are not named stay as they are
-            given = changes.get("properties") or {}
-            members["properties"] = {
-                name: item
-                for name, item in members["properties"].items()
-                if name not in listed or name in given
-            }
-            for kind in listed:
-                if kind not in given:
-                    members["properties"][kind] = [
-                        {"name": child.name, **child.body}
-                        for child in self.children(resource, kind)
-                    ]
         self._judge_content(resource.address, members)
-        operation = self._write(resource, members, resource.row.patch)
+        operation = self._write(resource, members, resource.row.patch, keeps=True)
         return Written(resource, is_new=False, operation=operation)
 
     def delete(self, resource: Resource) -> ResourceOperation | None:
@@ -318,6 +304,8 @@ class Neighbours(Attachments):
         self._judge_locks(address.id, "write")
         if old is not None and old.provisioning == "Deleting":
             raise arm_error("being-deleted", id=old.id)
+        if address.is_extension:
+            self._judge_scope(address)
         if not address.is_child:
             return None
         parent = self._store.find(address.parent.key)
@@ -330,12 +318,26 @@ class Neighbours(Attachments):
             )
         return parent
 
+    def _judge_scope(self, address: Address) -> None:
+        """See that what an extension is written at is there: a machine, or a stored resource."""
+        of = address_of_id(address.scope)
+        if of is None or self.find(of.id) is not None:
+            return
+        vms = self.compute.vms
+        if of.type.lower() == "microsoft.compute/virtualmachines" and vms.find(
+            of.subscription, of.group, of.name
+        ):
+            return
+        raise arm_error("no-such-vm", type=of.type, name=of.name, group=of.group)
+
     def _judge_content(self, address: Address, body: Json) -> None:
         kinds = types.CHILDREN.get(address.type.lower(), ())
         properties = body.get("properties")
         if properties is not None and not isinstance(properties, dict):
             reason = "Error converting value to type 'Properties'. Path 'properties'."
             raise arm_error("bad-content", reason=reason)
+        if address.namespace.lower() in types.SHAPED:
+            _judge_shapes(body, "")
         tags = body.get("tags")
         if tags is not None and not (
             isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())
@@ -357,7 +359,12 @@ class Neighbours(Attachments):
             self._judge_references(address, body)
 
     def _judge_references(self, address: Address, body: Json) -> None:
-        """See that what a network's resource refers to is there [rec]."""
+        """See that what a network's resource, or an image, refers to is there [rec]."""
+        if address.type.lower() == "microsoft.compute/images":
+            for target in references(body):
+                of = address_of_id(target)
+                if of is not None and of.types[0].lower() in _SOURCES and self.find(target) is None:
+                    raise arm_error("no-such-operation", target=target)  # the same words [rec]
         if address.namespace.lower() != "microsoft.network":
             return
         for target in references(body):
@@ -500,6 +507,8 @@ class _GroupAddress(Address):
         return group_id(self.subscription, self.group)
 
 
+# What an image is made of, machines aside.
+_SOURCES: Final = ("disks", "snapshots")
 # What a body says of itself besides what it is; it is known from the URL.
 _OWN: Final = ("id", "name", "type", "etag")
 
@@ -510,6 +519,31 @@ def _group_body(asked: Json, region: str) -> Json:
         if asked.get(member) is not None:
             members[member] = asked[member]
     return {**members, "properties": {"provisioningState": None}}
+
+
+def _judge_shapes(value: Any, path: str) -> None:
+    """See that the members that are read here are of their kinds.
+
+    Raises:
+        ArmError: one is not.
+    """
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _judge_shapes(item, f"{path}[{number}]")
+    if not isinstance(value, dict):
+        return
+    for member, item in value.items():
+        kind = types.SHAPES.get(member)
+        where = f"{path}.{member}".lstrip(".")
+        if (
+            kind is not None
+            and item is not None
+            and (not isinstance(item, kind) or isinstance(item, bool))
+        ):
+            name = f"{member[0].upper()}{member[1:]}"
+            reason = f"Error converting value to type '{name}'. Path '{where}'."
+            raise arm_error("bad-content", reason=reason)
+        _judge_shapes(item, where)
 
 
 def _is_leaving(vm: VirtualMachine) -> bool:

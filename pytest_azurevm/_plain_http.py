@@ -24,7 +24,7 @@ from pytest_azurevm._guard import asking
 from pytest_azurevm._hosts import is_served
 from pytest_azurevm._http import AnswerLost, Request, Response
 from pytest_azurevm._swaps import Swaps
-from pytest_azurevm._transport import Link, current_task
+from pytest_azurevm._transport import Link, current_caller
 
 FarEnd = Callable[[str, str], "Link | None"]
 
@@ -132,7 +132,7 @@ _RESET = "Connection reset by peer"
 
 def _handle(link: Link, method: str, url: str, headers: Any, body: bytes | str) -> Response:
     raw = body.encode() if isinstance(body, str) else bytes(body)
-    return link.handle(Request(method, url, dict(headers), raw, current_task()))
+    return link.handle(Request(method, url, dict(headers), raw, current_caller()))
 
 
 # --- httpx ----------------------------------------------------------------------------------------

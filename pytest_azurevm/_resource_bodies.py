@@ -22,7 +22,7 @@ _ORDERS: Final = {
     types.SUBNET.lower(): "name id etag properties type".split(),
     types.NIC.lower(): "name id etag tags properties type location".split(),
     types.PUBLIC_IP.lower(): "name id etag location tags properties type sku".split(),
-    "microsoft.compute/*": "name id type location tags managedBy sku properties".split(),
+    "microsoft.compute/*": "name id type location tags managedBy sku zones properties".split(),
     types.AVAILABILITY_SET.lower(): "name id type location tags properties sku".split(),
     "microsoft.storage/*": "sku kind id name type location tags properties".split(),
 }

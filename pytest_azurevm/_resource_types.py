@@ -165,6 +165,28 @@ READ_ONLY: Final = frozenset(
 )
 
 
+# Members that are read here, wherever they stand in a body of these providers, and their kinds.
+SHAPED: Final = ("microsoft.network", "microsoft.compute", "microsoft.storage")
+SHAPES: Final[dict[str, type]] = {
+    **dict.fromkeys(
+        (
+            "sku", "properties", "dnsSettings", "subnet", "publicIPAddress", "storageProfile",
+            "osDisk", "creationData", "networkSecurityGroup", "addressSpace",
+        ),
+        dict,
+    ),
+    **dict.fromkeys(
+        (
+            "addressPrefix", "privateIPAddress", "privateIPAllocationMethod", "deleteOption",
+            "publicIPAllocationMethod", "publicIPAddressVersion", "domainNameLabel", "tier",
+        ),
+        str,
+    ),
+    **dict.fromkeys(("diskSizeGB", "maxShares", "idleTimeoutInMinutes"), int),
+    "addressPrefixes": list,
+}  # fmt: skip
+
+
 class Held(NamedTuple):
     """What keeps a resource from being deleted: that others refer to it."""
 

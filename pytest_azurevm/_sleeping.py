@@ -5,7 +5,8 @@ exchanged while a fake is active, and put back afterwards. What is remembered be
 where those names stand.
 
 Left alone: the standard library's own sleeps and those of test runners, threads that were there
-before the fake, and every sleep while no fake is active.
+before the fake (but for a pool's workers that were idle then: their work is the code under test's),
+and every sleep while no fake is active.
 """
 
 from __future__ import annotations
@@ -17,25 +18,35 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from pytest_azurevm._rest import FakeClosed
+from pytest_azurevm._threads import idle_workers
 from pytest_azurevm._timekeeper import Timekeeper
 
 _real_sleep: Final = time.sleep
 # What of the standard library sleeps for whoever uses it: a thread's target may be the very sleep.
 _FOR_OTHERS: Final = {"asyncio", "concurrent", "sched", "threading", "__main__"}
-# Whose sleeps are not the code under test's.
+# Whose sleeps are not the code under test's: test runners and their plugins, also those that sleep
+# while a fixture of a wide scope has a fake (between reruns, or until a process or container is
+# up), and what waits for another process.
 _OTHERS: Final = (sys.stdlib_module_names - _FOR_OTHERS) | {
     "_pytest",
-    "anyio",
     "execnet",
+    "filelock",
+    "flaky",
     "freezegun",
     "hypothesis",
     "pluggy",
     "pytest",
-    "pytest_azurevm",
     "pytest_asyncio",
+    "pytest_azurevm",
+    "pytest_docker",
+    "pytest_randomly",
+    "pytest_rerunfailures",
+    "pytest_retry",
     "pytest_timeout",
+    "pytest_trio",
     "time_machine",
     "xdist",
+    "xprocess",
 }
 
 _clock: Timekeeper | None = None
@@ -48,7 +59,8 @@ def install(clock: Timekeeper) -> None:
     """Let the code under test sleep on *clock*."""
     global _clock  # noqa: PLW0603  time.sleep is one for the process, and so is this
     _clock = clock
-    _before.update(t for t in threading.enumerate() if t is not threading.current_thread())
+    here, idle = threading.current_thread(), idle_workers()
+    _before.update(t for t in threading.enumerate() if t is not here and t.ident not in idle)
     _exchange(_real_sleep, sleep)
 
 

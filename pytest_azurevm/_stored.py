@@ -69,20 +69,26 @@ class Stored:
             provisioning="Succeeded",
         )
 
-    def _write(self, resource: Resource, asked: Json, change: Change) -> ResourceOperation | None:
-        """Write a resource, and all its children that *asked* holds; give what goes on after."""
+    def _write(
+        self, resource: Resource, asked: Json, change: Change, *, keeps: bool = False
+    ) -> ResourceOperation | None:
+        """Write a resource, and all its children that *asked* holds; give what goes on after.
+
+        Lists of children that are left out stay as they are if it *keeps* them.
+        """
         self.clock.changed()
-        final = self._fill(resource, asked)
+        is_new = self._store.find(resource.key) is None
+        final = self._fill(resource, asked, keeps=keeps)
         if not change.headers:
             self._settle(resource)
             return None
         if resource.type.lower() in FILLED_AT_THE_END:
-            self._store.rewrite(resource, as_asked(asked))
+            self._store.rewrite(resource, as_asked(asked, final, is_new=is_new))
         self._show(resource, resource.row.shows or "Succeeded")
         return self._begin(resource, "write", change, partial(self._written, resource, final))
 
     def _written(self, resource: Resource, final: Json) -> None:
-        if self._store.find(resource.key) is resource and resource.provisioning != "Deleting":
+        if self._store.find(resource.key) is resource:  # else its group went before it
             if resource.type.lower() in FILLED_AT_THE_END:
                 self._store.rewrite(resource, final)
             self._settle(resource)
@@ -104,9 +110,9 @@ class Stored:
         kinds = types.CHILDREN.get(resource.type.lower(), ())
         return [child for kind in kinds for child in self.children(resource, kind)]
 
-    def _fill(self, resource: Resource, asked: Json) -> Json:
+    def _fill(self, resource: Resource, asked: Json, *, keeps: bool = False) -> Json:
         """Put a resource into place, as Azure completes it, and give its body."""
-        own, lists = _parted(resource.type, asked)
+        own, lists = _parted(resource.type, asked, keeps=keeps)
         self._children_first(resource, lists)
         body = filled(resource.type, own, self._facts(resource))
         resource.changed_us = self.clock.now_us
@@ -202,7 +208,8 @@ class Stored:
         return operation
 
     def _end(self, operation: ResourceOperation, then: Callable[[], None]) -> None:
-        then()
+        if operation.resource.operation is operation:  # else a newer one has taken over
+            then()
         self._close(operation)
 
     def _close(self, operation: ResourceOperation, error: tuple[str, str] | None = None) -> None:
@@ -213,10 +220,10 @@ class Stored:
             operation.resource.operation = None
 
 
-def _parted(resource_type: str, asked: Json) -> tuple[Json, dict[str, list[Json]]]:
+def _parted(resource_type: str, asked: Json, *, keeps: bool) -> tuple[Json, dict[str, list[Json]]]:
     """Part a body from the lists in it that hold resources of their own.
 
-    What is left out is emptied, or left as it is, as the table says.
+    One that is left out is emptied, unless the table, or *keeps*, says that it stays.
     """
     kinds = types.CHILDREN.get(resource_type.lower())
     if kinds is None:
@@ -225,7 +232,7 @@ def _parted(resource_type: str, asked: Json) -> tuple[Json, dict[str, list[Json]
     lists = {
         kind: list(properties.get(kind) or ())
         for kind in kinds
-        if kind in properties or kind not in types.KEPT_IF_LEFT_OUT
+        if properties.get(kind) is not None or not (keeps or kind in types.KEPT_IF_LEFT_OUT)
     }
     own = {member: item for member, item in properties.items() if member not in kinds}
     return {**asked, "properties": own}, lists

@@ -24,6 +24,16 @@ from typing import Any, ClassVar, Final
 _SAME_LOOKS: Final = 60
 
 
+# Where workers of pools wait for work, and what else is on the stack of one that has none: parts of
+# the pool itself, and of what it hands a result over with.
+_POOLS: Final = (
+    "anyio._backends._asyncio",
+    "concurrent.futures.thread",
+    "trio._core._thread_cache",
+)
+_OF_POOLS: Final = {"anyio", "asyncio", "concurrent", "outcome", "queue", "threading", "trio"}
+
+
 class Others:
     """The threads of the process, apart from those that the clock knows."""
 
@@ -96,6 +106,23 @@ class Others:
         return looks >= _SAME_LOOKS
 
 
+def idle_workers() -> set[int]:
+    """Give, by ident, the threads that are a pool's and have no work at the moment."""
+    return {ident for ident, frame in _frames().items() if _is_idle_worker(frame)}
+
+
+def _is_idle_worker(frame: FrameType | None) -> bool:
+    of_pool = False
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        # A loop that a worker runs is work, whatever it is at just now.
+        if module.partition(".")[0] not in _OF_POOLS or frame.f_code.co_name == "run_forever":
+            return False
+        of_pool = of_pool or module in _POOLS
+        frame = frame.f_back
+    return of_pool
+
+
 def _frames() -> dict[int, FrameType]:
     """Give where each thread is. A collection of garbage meanwhile could deadlock (gh-106883)."""
     collecting = gc.isenabled()
@@ -121,6 +148,9 @@ def _waits(frame: FrameType) -> bool | None:
     elif module == "concurrent.futures.thread" and name == "_worker":
         queue = frame.f_locals.get("work_queue")
         return None if queue is None or queue.qsize() else True
+    elif module == "trio._core._thread_cache" and name == "_work":
+        job = getattr(frame.f_locals.get("self"), "_job", None)
+        return True if job is None else None
     elif module == "selectors" and name == "select":
         return not _has_ready(frame.f_back)
     return None

@@ -33,6 +33,7 @@ from pytest_azurevm._front import Front
 from pytest_azurevm._http import AnswerLost, Request, Response
 from pytest_azurevm._loops import Loops
 from pytest_azurevm._timekeeper import Timekeeper
+from pytest_azurevm._trio import current_task
 
 _BLOCK_SIZE = 4096
 _NEVER = 253_402_300_799  # the last second of the year 9999
@@ -85,12 +86,11 @@ class Link:
 
     def send_from_task(self, request: Any) -> Any:
         """Do the same for a request that this task makes."""
-        found, response = self._answer(request, current_task())
+        found, response = self._answer(request, current_caller())
+        of_rest, of_old = _response_classes()
         if not isinstance(request, RestHttpRequest):
-            return AsyncioRequestsTransportResponse(request, found, _BLOCK_SIZE)
-        answer = RestAsyncioRequestsTransportResponse(  # type: ignore[no-untyped-call]
-            request=request, internal_response=found, block_size=_BLOCK_SIZE
-        )
+            return of_old(request, found, _BLOCK_SIZE)
+        answer = of_rest(request=request, internal_response=found, block_size=_BLOCK_SIZE)
         answer._content = response.body  # noqa: SLF001  as azure-core's own transport leaves it
         return answer
 
@@ -205,12 +205,25 @@ class AsyncFakeCredential:
         await self.close()
 
 
-def current_task() -> object:
-    """Tell asyncio's tasks apart, or (under another loop, such as trio's) threads."""
+def current_caller() -> object:
+    """Tell tasks apart, or (under a loop of yet another make) threads."""
+    of_trio = current_task()
+    if of_trio is not None:
+        return id(of_trio)
     try:
         return id(asyncio.current_task())
     except RuntimeError:
         return get_ident()
+
+
+def _response_classes() -> tuple[Any, Any]:
+    """Give azure-core's classes of responses for the loop that runs: asyncio's kind, or trio's."""
+    if current_task() is None:
+        return RestAsyncioRequestsTransportResponse, AsyncioRequestsTransportResponse
+    from azure.core.pipeline.transport import TrioRequestsTransportResponse
+    from azure.core.rest._requests_trio import RestTrioRequestsTransportResponse
+
+    return RestTrioRequestsTransportResponse, TrioRequestsTransportResponse
 
 
 def _polls(caller: FrameType) -> bool:

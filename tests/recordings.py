@@ -146,7 +146,7 @@ class Replay:
         response = self._send(exchange)
         self._learn_names(exchange, response)
         self.compared += 1
-        self.differences += _differences(exchange, response, self._headers)
+        self.differences += differences(exchange, response, self._headers)
 
     def _send(self, exchange: Exchange) -> Response:
         url = exchange.url
@@ -222,9 +222,10 @@ class Replay:
 # --- comparing ---------------------------------------------------------------------------------
 
 
-def _differences(
-    exchange: Exchange, response: Response, headers: tuple[str, ...]
+def differences(
+    exchange: Exchange, response: Response, headers: tuple[str, ...] = _POLLING_HEADERS
 ) -> Iterator[Difference]:
+    """Give each place where an answer differs from the recorded one."""
     number = exchange.number
     if exchange.status != response.status:
         yield Difference(number, "status", str(exchange.status), str(response.status))

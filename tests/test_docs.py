@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_azurevm import FakeCompute, FakeVM, _lifecycle
+from tests.runs import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -21,7 +22,7 @@ def blocks(language: str) -> list[str]:
 def test_the_readmes_tests_pass(pytester):
     """Every Python block of the README is a test that passes as it stands."""
     pytester.makepyfile("\n\n".join(blocks("python")))
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result = run(pytester)
 
     result.assert_outcomes(passed=len(blocks("python")))
 
@@ -31,7 +32,7 @@ def test_the_readme_shows_what_a_failing_run_prints(pytester):
     shown = blocks("text")[0].splitlines()[1:]
     test = blocks("python")[0].replace("assert not poller.done()", "assert poller.done()")
     pytester.makepyfile(test)
-    output = pytester.runpytest_subprocess("-p", "no:asyncio").stdout.str()
+    output = run(pytester).stdout.str()
 
     assert shown
     assert [line for line in shown if line not in output] == []

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import threading
+import time
+from contextlib import ExitStack
+
 import pytest
+from azure.core.polling import LROPoller
 from azure.mgmt.compute import models
 
-from pytest_azurevm import FakeClosed, FakeCompute
+from pytest_azurevm import FakeClosed, FakeCompute, InjectionNeverStruck, failures
 from tests.builders import GROUP, begin, begin_put, linux_vm
 
 OTHER = "11111111-1111-4111-8111-111111111111"
@@ -320,10 +326,43 @@ def test_a_fake_that_cannot_be_is_refused(arguments, error, message):
         FakeCompute(**arguments)
 
 
-def test_a_fake_is_entered_once():
-    """Entering an active fake again says that it is active."""
-    with FakeCompute() as fake, pytest.raises(RuntimeError, match="active already"):
-        fake.__enter__()
+def test_a_fake_may_be_entered_while_it_is_active():
+    """Entering an active fake again changes nothing, and only the outermost end is its end."""
+    with FakeCompute() as fake:
+        with fake as again:
+            fake.add_vm("web-1")
+        fake.clock.advance(1)
+
+        assert again is fake
+        assert [vm.name for vm in fake.vms] == ["web-1"]
+    with pytest.raises(FakeClosed):
+        fake.clock.advance(1)
+
+
+def test_only_the_outermost_end_asks_for_what_never_struck():
+    """What was injected may still strike after an inner end, and is asked for at the last one."""
+    with pytest.raises(InjectionNeverStruck, match="Stuck"), FakeCompute() as fake:  # noqa: PT012
+        with fake:
+            fake.inject(failures.Stuck())
+        fake.add_vm("reached")
+    assert fake.vm("reached")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_closing_ends_a_fake_at_any_depth(depth):
+    """After close() the fake is over, however often it was entered, and may begin anew."""
+    fake = FakeCompute()
+    with ExitStack() as stack:
+        for _ in range(depth):
+            stack.enter_context(fake)
+        fake.close()
+        with pytest.raises(FakeClosed):
+            fake.clock.advance(1)
+    with fake:
+        fake.clock.advance(1)
+        assert fake.clock.now_us == 1_000_000
+    with FakeCompute():
+        pass
 
 
 def test_there_is_one_fake_at_a_time():
@@ -334,6 +373,99 @@ def test_there_is_one_fake_at_a_time():
         fake.clock.advance(1)
 
         assert fake.clock.now_us == 1_000_000
+
+
+def test_a_second_fake_is_told_where_the_first_was_entered():
+    """The error names the line at which the active fake was entered, and the ways out."""
+    line = inspect.currentframe().f_lineno + 1
+    with FakeCompute(), pytest.raises(RuntimeError) as raised, FakeCompute():
+        pass
+
+    assert str(raised.value) == (
+        f"another fake is active already: entered at {__file__}:{line}. The process has only one "
+        "time and one Azure, so there is one fake at a time. Use that one (any subscription exists "
+        "in it, and entering it again is fine), or end it first: leave its `with`, call its "
+        "close(), or do without the fixture that holds it."
+    )
+
+
+def test_a_fake_that_is_ending_cannot_be_entered(monkeypatch):
+    """Until everything is put back, neither this fake nor another one can begin."""
+    told = []
+    with FakeCompute() as fake:
+        end = fake._end_time
+
+        def ending():
+            for one in (fake, FakeCompute()):
+                with pytest.raises(RuntimeError) as raised:
+                    one.__enter__()
+                told.append(str(raised.value).partition(".")[0])
+            return end()
+
+        monkeypatch.setattr(fake, "_end_time", ending)
+    with FakeCompute():
+        pass
+
+    assert told[0] == "this fake is just ending"
+    assert told[1].startswith("another fake is active already: entered at")
+
+
+def at_once(*works) -> list[Exception]:
+    """Run *works* in threads that begin together, and give what they raised."""
+    gate, raised = threading.Barrier(len(works)), []
+
+    def work(one) -> None:
+        gate.wait()
+        try:
+            one()
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_threads_may_enter_one_fake_at_once():
+    """Threads that enter one and the same fake, and leave it in any order, have it until the last.
+
+    Nothing stays behind.
+    """
+    real, wait = time.sleep, LROPoller.wait
+    for _ in range(50):
+        fake, all_in = FakeCompute(), threading.Barrier(4)
+
+        def work(fake=fake, all_in=all_in) -> None:
+            with fake:
+                all_in.wait()
+                assert list(fake.client.virtual_machines.list_all()) == []
+
+        assert at_once(work, work, work, work) == []
+        assert (time.sleep, LROPoller.wait) == (real, wait)
+
+
+def test_of_two_fakes_that_threads_enter_at_once_one_is_refused():
+    """Whichever comes first has it, the other one is told; and all is put back in the end."""
+    real, wait = time.sleep, LROPoller.wait
+    for _ in range(50):
+        answered = threading.Barrier(2)
+
+        def work(answered=answered) -> None:
+            try:
+                with FakeCompute() as fake:
+                    answered.wait()
+                    fake.clock.advance(1)
+            except RuntimeError:
+                answered.wait()
+                raise
+
+        raised = at_once(work, work)
+        assert [type(error) for error in raised] == [RuntimeError]
+        assert "another fake is active already: entered at" in str(raised[0])
+        assert (time.sleep, LROPoller.wait) == (real, wait)
 
 
 def test_a_fake_may_be_entered_again_after_its_end():

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_azurevm import FakeCompute, failures
 from pytest_azurevm import _resource_types as types
@@ -770,3 +772,47 @@ def test_a_failure_on_polls_strikes_any_operations_poll(fake):
 
     assert ask(fake, "GET", begun.headers["Azure-AsyncOperation"]).status == 503
     assert ask(fake, "GET", begun.headers["Azure-AsyncOperation"]).status == 200
+
+
+# --- whatever is sent --------------------------------------------------------------------------
+
+_MEMBERS = st.sampled_from(
+    "location properties tags sku name type id subnets ipConfigurations securityRules subnet "
+    "publicIPAddress dnsSettings addressPrefix addressPrefixes addressSpace diskSizeGB tier "
+    "creationData storageProfile osDisk dataDisks level privateIPAllocationMethod x".split()
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 99_999) | st.sampled_from(
+        ["", "westeurope", "Static", "10.0.0.0/24", "a/b", SUBNET, NIC, "Premium_LRS", "é"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_MEMBERS, inner, max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.sampled_from([
+        GROUP, NETWORK, SUBNET, NIC, PUBLIC_IP, SECURITY_GROUP, f"{DISKS}/d", VAULT,
+        f"{COMPUTE}/images/i", f"{COMPUTE}/availabilitySets/s", f"{GROUP}{LOCK}",
+        f"{GROUP}/providers/Microsoft.Storage/storageAccounts/s",
+        f"{NETWORK}/providers/Microsoft.Resources/tags/default",
+    ]),
+    method=st.sampled_from(["PUT", "PATCH"]),
+    body=_JSON,
+    properties=_JSON,
+)  # fmt: skip
+def test_whatever_is_sent_is_answered(path, method, body, properties):
+    """Any JSON that is sent to any type is taken or refused, and what is taken can be shown."""
+    with FakeCompute(timing="instant") as fake:
+        made(fake, NETWORK, network("a"))
+        if isinstance(body, dict):
+            body = {**HERE, **body, "properties": properties}
+        response = ask(fake, method, path, body)
+        fake.clock.run_until_idle()
+        shown = ask(fake, "GET", path)
+        everything = ask(fake, "GET", f"{SUBSCRIPTION}/resources")
+
+    assert response.status in (200, 201, 202, 400, 404, 405, 409)
+    assert shown.status in (200, 404)
+    assert everything.status == 200

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import pytest_azurevm
-
-
-@pytest.fixture(autouse=True)
-def _same_package(monkeypatch):
-    """Let a fresh process find the package that this one tests, and no other that is installed."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(pytest_azurevm.__file__).parents[1]))
-
-
-def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run pytest on what *pytester* has, in this process' environment but a fresh process."""
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", *arguments)
+from tests.runs import run
 
 
 def test_the_fixture_needs_nothing_but_its_name(pytester):
@@ -293,6 +280,7 @@ def test_the_fixture_is_documented_where_pytest_shows_it(pytester):
     markers = run(pytester, "--markers").stdout.str()
 
     assert "A fake Azure subscription whose virtual machines live" in fixtures
+    assert "fake_compute_factory [session scope]" in fixtures
     assert "@pytest.mark.azurevm(timing=..., edition=..." in markers
 
 
@@ -449,3 +437,307 @@ def test_limits_and_meetings_are_set_by_marker_ini_and_flag(pytester):
     )
 
     run(pytester, "--azurevm-concurrency=preempt").assert_outcomes(passed=2)
+
+
+# --- fakes that outlast a test -----------------------------------------------------------------
+
+FLEET = """
+import pytest
+from pytest_azurevm import failures
+
+@pytest.fixture(scope="{scope}")
+def fleet(fake_compute_factory):
+    with fake_compute_factory({settings}) as fake:
+        yield fake
+"""
+
+
+def fleet(scope: str = "module", settings: str = "") -> str:
+    """Give the source of a fixture that shares one fake between tests."""
+    return FLEET.format(scope=scope, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("scope", "seen"),
+    [
+        ("function", [0, 0, 0, 0]),
+        ("class", [0, 1, 0, 0]),
+        ("module", [0, 1, 2, 0]),
+        ("session", [0, 1, 2, 3]),
+    ],
+)
+def test_a_fixture_of_any_scope_has_a_fake_for_as_long_as_it_lasts(pytester, scope, seen):
+    """Tests that share the fixture share machines and time; the next fixture has a fresh fake."""
+    pytester.makeconftest(fleet(scope))
+    found = "assert (len(fleet.vms), fleet.clock.now_us) == ({0}, {0}_000_000); "
+    step = 'fleet.add_vm("vm-{0}"); fleet.clock.advance(1)'
+    lines = [(found + step).format(number) for number in seen]
+    pytester.makepyfile(
+        test_a=f"""
+        class TestOne:
+            def test_a(self, fleet):
+                {lines[0]}
+            def test_b(self, fleet):
+                {lines[1]}
+
+        class TestTwo:
+            def test_c(self, fleet):
+                {lines[2]}
+        """,
+        test_b=f"""
+        def test_d(fleet):
+            {lines[3]}
+        """,
+    )
+
+    run(pytester, "-W", "error").assert_outcomes(passed=4)
+
+
+def test_what_the_factory_makes_is_set_up_by_keywords_flags_and_ini_file(pytester):
+    """Keywords go before flags, flags before the ini file."""
+    pytester.makeini(
+        "[pytest]\nazurevm_timing = slow\nazurevm_edition = document\nazurevm_seed = 7\n"
+    )
+    pytester.makepyfile(
+        """
+        def test_all(fake_compute_factory):
+            made = fake_compute_factory(seed=5, strict=False)
+            with made as fake:
+                assert (fake.timing.profile, fake.edition) == ("instant", "document")
+                a = fake.add_vm("web-1").model["properties"]["vmId"]
+            with fake_compute_factory() as fake:
+                b = fake.add_vm("web-1").model["properties"]["vmId"]
+            with fake_compute_factory(seed=7) as fake:
+                c = fake.add_vm("web-1").model["properties"]["vmId"]
+            assert (a == b, b == c) == (False, True)
+        """
+    )
+
+    run(pytester, "--azurevm-timing=instant").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            "timeing='slow'",
+            "fake_compute_factory knows no 'timeing'; it knows timing, edition, autojump, start, "
+            "seed, jitter, sleep, subscription_id",
+        ),
+        ("timing='fast'", "azurevm: timing 'fast' is not one of typical, instant, slow"),
+        ("seed='x'", "azurevm: seed must be a whole number, not 'x'"),
+    ],
+)
+def test_a_wrong_keyword_of_the_factory_is_an_error_that_says_what_there_is(
+    pytester, settings, message
+):
+    """A typo, or a value that cannot be, is refused where the fake is made."""
+    pytester.makepyfile(fleet(settings=settings) + "\ndef test_any(fleet):\n    pass\n")
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1)
+    assert message in result.stdout.str()
+
+
+def test_a_marker_that_sets_up_nothing_is_an_error(pytester):
+    """A marked test that takes a shared fake only is told where that one is set up."""
+    pytester.makepyfile(
+        fleet()
+        + """
+@pytest.mark.azurevm(timing="slow")
+def test_marked(fleet):
+    pass
+"""
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1)
+    assert "the azurevm marker sets up fake_compute, which this test does not take." in (
+        result.stdout.str()
+    )
+
+
+def test_a_test_cannot_take_a_shared_fake_and_its_own(pytester):
+    """Two fakes at once are an error that names whose the other one is, either way round."""
+    pytester.makepyfile(
+        test_a=fleet()
+        + """
+def test_both(fleet, fake_compute):
+    pass
+""",
+        test_b="""
+        def test_own(fake_compute, fake_compute_factory):
+            with fake_compute_factory():
+                pass
+        """,
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1, failed=1)
+    result.stdout.fnmatch_lines([
+        "*another fake is active already: made by fake_compute_factory, entered at *test_a.py:6. *",
+        "*another fake is active already: that of the fake_compute fixture, for "
+        "test_b.py::test_own. *",
+    ])  # fmt: skip
+
+
+def test_a_failing_test_shows_the_fake_that_is_active(pytester):
+    """A section about the fake is in each failing report: shared, or entered in the test itself.
+
+    A test that had none has none.
+    """
+    pytester.makepyfile(
+        test_a=fleet()
+        + """
+def test_shared(fleet):
+    fleet.add_vm("shared", resource_group="shop")
+    assert False
+""",
+        test_b="""
+        import unittest
+        import pytest
+        from pytest_azurevm import FakeCompute
+
+        def test_entered():
+            with FakeCompute() as fake:
+                fake.add_vm("entered", resource_group="shop")
+                assert False
+
+        def test_had_none():
+            assert False
+
+        class TestCase(unittest.TestCase):
+            def setUp(self):
+                self.fake = FakeCompute().__enter__()
+                self.addCleanup(self.fake.close)
+
+            def test_it(self):
+                self.fake.add_vm("in-a-case", resource_group="shop")
+                self.fail("so it is")
+
+        @pytest.fixture
+        def broken(fake_compute):
+            fake_compute.add_vm("in-a-fixture", resource_group="shop")
+            raise RuntimeError
+
+        def test_never(broken):
+            pass
+        """,
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(failed=4, errors=1)
+    text = result.stdout.str()
+    assert text.count("- azurevm -") == 4
+    for name in ("shared", "entered", "in-a-case", "in-a-fixture"):
+        assert f"shop/{name}: running, Succeeded" in text
+
+
+def test_a_shared_fake_asks_at_its_end_for_what_never_struck(pytester):
+    """The fixture's teardown errs when a failure that was injected on the way never struck."""
+    pytester.makepyfile(
+        fleet()
+        + """
+def test_first(fleet):
+    fleet.inject(failures.Stuck(), vm="db-*")
+
+def test_last(fleet):
+    pass
+"""
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_last*", "E *InjectionNeverStruck: Stuck() was injected *"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "outcomes"),
+    [
+        ("def test_b(fleet):\n    assert False\n", {"passed": 1, "failed": 1}),
+        ("def test_b(fleet):\n    pytest.skip('today')\n", {"passed": 1, "skipped": 1}),
+        ("def test_b():\n    assert False\n", {"passed": 1, "failed": 1, "errors": 1}),
+    ],
+)
+def test_a_shared_fake_asks_for_nothing_where_a_test_of_it_was_cut_short(pytester, other, outcomes):
+    """What a failing or skipped test would have let strike is not reported; others do not count."""
+    pytester.makepyfile(
+        f"{fleet()}\ndef test_a(fleet):\n    fleet.inject(failures.Stuck())\n\n{other}"
+    )
+
+    run(pytester).assert_outcomes(**outcomes)
+
+
+def test_a_fake_that_is_left_open_is_ended_with_the_session_and_named(pytester):
+    """What a fixture has entered and never left is closed, warned of, and asked for injections."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_azurevm import failures
+
+        @pytest.fixture(scope="module")
+        def fleet(fake_compute_factory):
+            return fake_compute_factory().__enter__()
+
+        def test_any(fleet):
+            fleet.inject(failures.Stuck())
+        """
+    )
+    pytester.makeconftest(
+        """
+        import time
+        from azure.core.polling import LROPoller
+
+        before = time.sleep, LROPoller.wait
+
+        def pytest_unconfigure():
+            assert (time.sleep, LROPoller.wait) == before
+            print("all is put back")
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(passed=1, errors=1, warnings=1)
+    text = result.stdout.str()
+    assert "InjectionNeverStruck: Stuck() was injected and never struck" in text
+    assert "all is put back" in text
+    result.stdout.fnmatch_lines([
+        "*PytestWarning: a fake was left open until the end of the session: made by "
+        "fake_compute_factory, entered at *.py:6. Let the fixture end it: `with "
+        "fake_compute_factory() as fake: yield fake`.",
+    ])  # fmt: skip
+
+
+def test_a_fake_that_was_never_entered_says_so_where_it_is_used(pytester):
+    """A fake that a fixture made and did not enter patches nothing, and its client says why."""
+    pytester.makepyfile(
+        """
+        import time
+        import pytest
+        from pytest_azurevm import FakeClosed
+
+        def test_any(fake_compute_factory):
+            sleep, fake = time.sleep, fake_compute_factory()
+            with pytest.raises(FakeClosed, match="no fake is active behind this client"):
+                list(fake.client.virtual_machines.list_all())
+            assert time.sleep is sleep
+        """
+    )
+
+    run(pytester, "-W", "error").assert_outcomes(passed=1)
+
+
+def test_a_fixture_may_be_entered_again_in_the_test(pytester):
+    """Code that enters the fixture's own fake leaves it to the fixture to end."""
+    pytester.makepyfile(
+        """
+        def test_any(fake_compute):
+            with fake_compute as fake:
+                fake.add_vm("web-1")
+            assert fake_compute.client.virtual_machines.get("rg", "web-1").name == "web-1"
+        """
+    )
+
+    run(pytester, "-W", "error").assert_outcomes(passed=1)

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import hashlib
 import inspect
+import signal
 import threading
 import time
 import warnings
@@ -25,6 +26,7 @@ from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling as AzureAs
 
 from pytest_azurevm import ClockStalled, FakeClosed, FakeCompute, PollerLeftRunningWarning
 from tests.builders import linux_vm
+from tests.runs import chosen, run
 
 # A deallocation takes 52 s. Looks are due at 0, at 36 (the first answer's Retry-After) and 30 s
 # later (the SDK's own interval), so that its poller is done after this many seconds.
@@ -43,6 +45,14 @@ def vms(fake):
     """Give the client's operations on virtual machines, of which there is web-1, running."""
     fake.add_vm("web-1")
     return fake.client.virtual_machines
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C interrupt, as at a terminal: whoever starts a run in the background takes that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield _thread.interrupt_main
+    signal.signal(signal.SIGINT, before)
 
 
 def seconds(fake: FakeCompute) -> float:
@@ -427,7 +437,7 @@ def test_a_failed_assertion_in_a_callback_fails_the_test(pytester):
             poller.result()
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*chosen())
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *AssertionError: assert 'deallocated' == 'gone'"])
@@ -1066,7 +1076,7 @@ def test_whatever_ends_the_test_nothing_is_left(error):
 
 
 @pytest.mark.parametrize("wait", MOVES)
-def test_an_interrupted_wait_leaves_nothing(wait):
+def test_an_interrupted_wait_leaves_nothing(ctrl_c, wait):
     """Ctrl-C in the middle of any wait is a KeyboardInterrupt, and leaves nothing behind."""
     before = dict(vars(LROPoller))
 
@@ -1076,7 +1086,7 @@ def test_an_interrupted_wait_leaves_nothing(wait):
             fake.add_vm("web-2")
             poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
             other = fake.client.virtual_machines.begin_power_off("rg", "web-2")
-            other.add_done_callback(lambda _: _thread.interrupt_main())
+            other.add_done_callback(lambda _: ctrl_c())
             MOVES[wait](fake, poller)
 
     with pytest.raises(KeyboardInterrupt):
@@ -1086,14 +1096,14 @@ def test_an_interrupted_wait_leaves_nothing(wait):
     assert dict(vars(LROPoller)) == before
 
 
-def test_an_interrupted_wait_may_be_taken_up_again():
+def test_an_interrupted_wait_may_be_taken_up_again(ctrl_c):
     """After Ctrl-C in a wait, time and pollers are as exact as before."""
     with FakeCompute() as fake:
         fake.add_vm("web-1")
         fake.add_vm("web-2")
         poller = fake.client.virtual_machines.begin_deallocate("rg", "web-1")
         other = fake.client.virtual_machines.begin_power_off("rg", "web-2")
-        other.add_done_callback(lambda _: _thread.interrupt_main())
+        other.add_done_callback(lambda _: ctrl_c())
         with pytest.raises(KeyboardInterrupt):
             poller.result()
         poller.result()
@@ -1159,12 +1169,12 @@ def test_a_thread_that_shows_up_late_is_seen_out(monkeypatch, warned):
     assert [w.category for w in warned] == [PollerLeftRunningWarning]
 
 
-def test_an_interrupted_first_look_goes_on(fake, vms):
+def test_an_interrupted_first_look_goes_on(fake, vms, ctrl_c):
     """Ctrl-C while begin_* waits for the first look: the thread goes on, as in production."""
 
     class Interrupting(Own):
         def run(self) -> None:
-            _thread.interrupt_main()
+            ctrl_c()
             super().run()
 
     with pytest.raises(KeyboardInterrupt):
@@ -1286,7 +1296,7 @@ def test_a_failing_test_leaves_nothing_to_the_next_one(pytester):
             assert LROPoller.wait is WAIT
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = run(pytester)
 
     result.assert_outcomes(failed=1, passed=1, warnings=1)
     result.stdout.fnmatch_lines(

@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import sleep as nap
 from types import ModuleType
 
+import anyio
 import pytest
+import trio
 
-from pytest_azurevm import ClockStalled, FakeCompute, failures
+from pytest_azurevm import ClockStalled, FakeClosed, FakeCompute, _trio, failures
 
 REAL_SLEEP = time.sleep
 
@@ -95,9 +98,17 @@ def test_what_is_no_duration_is_refused_as_ever(fake, wrong):
     assert seconds(fake) == 0
 
 
-def test_the_standard_library_sleeps_for_real(fake):
-    """A sleep of the standard library's own, as in subprocess, moves no virtual time."""
-    caller = {"__name__": "subprocess", "sleep": time.sleep}
+@pytest.mark.parametrize(
+    "module",
+    [
+        "subprocess", "_pytest.timing", "execnet.gateway_base", "filelock._api", "hypothesis.core",
+        "pytest_asyncio.plugin", "pytest_randomly", "pytest_rerunfailures", "pytest_timeout",
+        "xdist.looponfail", "xprocess.xprocess",
+    ],
+)  # fmt: skip
+def test_the_standard_library_and_test_runners_sleep_for_real(fake, module):
+    """A sleep of the standard library's own, or of a plugin's, moves no virtual time."""
+    caller = {"__name__": module, "sleep": time.sleep}
     exec("def wait(): sleep(0.0001)", caller)
     caller["wait"]()
 
@@ -120,6 +131,49 @@ def test_a_thread_that_was_there_before_sleeps_for_real():
         thread.join()
 
         assert (seen, seconds(fake)) == ([True], 0)
+
+
+def test_a_worker_that_was_idle_before_sleeps_in_virtual_time():
+    """A pool's worker from before the fake, idle then, does the work of the code under test."""
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            pool.submit(int).result()
+            with FakeCompute() as fake:
+                pool.submit(time.sleep, 0.01).result()
+
+                assert fake.clock.now_us == 10_000
+
+
+def test_a_worker_that_was_at_work_before_sleeps_for_real():
+    """A pool's worker that has something to do from before the fake is none of its business."""
+    go = threading.Event()
+
+    def background() -> None:
+        go.wait()
+        time.sleep(0.0001)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(background)
+        with FakeCompute() as fake:
+            go.set()
+            done.result()
+
+            assert seconds(fake) == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_sleep_that_is_what_anyios_worker_is_to_do_is_virtual(backend):
+    """A thread of anyio's or trio's whose work is the very sleep sleeps on the clock."""
+
+    async def main() -> list[int]:
+        slept = []
+        for _ in range(2):
+            with FakeCompute() as fake:
+                await anyio.to_thread.run_sync(time.sleep, 0.01)
+                slept.append(fake.clock.now_us)
+        return slept
+
+    assert anyio.run(main, backend=backend) == [10_000, 10_000]
 
 
 def test_a_naive_loop_sees_a_create_to_its_end(fake):
@@ -608,6 +662,71 @@ def test_a_loop_has_its_own_time_back_after_the_fake():
     assert (asyncio.BaseEventLoop.call_later, asyncio.BaseEventLoop.call_at) == makers
 
 
+@contextmanager
+def background_loop():
+    """Run an event loop in a thread of its own, until the end of the block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def beats(times: int) -> str:
+    """Sleep again and again, for a moment."""
+    for _ in range(times):
+        await asyncio.sleep(0.001)
+    return "beaten"
+
+
+async def naps_behind_a_deadline() -> str:
+    """Wait for a moment under a deadline, with nothing else that sleeps in the loop."""
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+    return "woken"
+
+
+@pytest.mark.parametrize("life", [lambda: beats(3), naps_behind_a_deadline])
+def test_a_loop_in_another_thread_outlives_fakes(life):
+    """A loop that runs in the background sleeps on in its own time when a fake has ended."""
+    with background_loop() as loop:
+        resolution = loop._clock_resolution
+        for _ in range(3):
+            with FakeCompute() as fake:
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop).result()
+                left = asyncio.run_coroutine_threadsafe(life(), loop)
+
+                assert fake.clock.now_us >= 3600_000_000
+            assert left.result(timeout=30) in ("beaten", "woken")
+        assert abs(loop.time() - time.monotonic()) < 60
+        assert loop._clock_resolution == resolution
+
+
+def test_what_is_due_in_a_loop_keeps_its_order_when_a_fake_ends():
+    """Timers that a fake leaves behind come in order, and those of hours are not due at once."""
+    order = []
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        with FakeCompute() as fake:
+            await asyncio.sleep(3600)
+            loop.call_later(0.002, order.append, "second")
+            loop.call_later(0.001, order.append, "first")
+            later = loop.call_later(3600, order.append, "never")
+            fake.close()
+        loop.call_later(0.003, order.append, "third")
+        await asyncio.sleep(0.004)
+        later.cancel()
+
+    asyncio.run(life())
+
+    assert order == ["first", "second", "third"]
+
+
 def test_a_sync_poller_moves_beside_a_loop(fake):
     """A sync poller's thread and a loop's tasks live in one time."""
     fake.add_vm("web-1")
@@ -620,3 +739,116 @@ def test_a_sync_poller_moves_beside_a_loop(fake):
         return before, poller.done()
 
     assert asyncio.run(life()) == (False, True)
+
+
+# --- trio --------------------------------------------------------------------------------------
+
+
+async def followed(fake, name="web-1"):
+    """Deallocate a machine, and give when its poller had seen the end."""
+    fake.add_vm(name)
+    poller = await fake.aio_client.virtual_machines.begin_deallocate("rg", name)
+    await poller.result()
+    return fake.clock.now_us
+
+
+def test_a_poller_is_followed_in_a_run_of_trios(fake):
+    """Under trio, a poller sleeps in virtual time, as in a loop of asyncio."""
+    assert trio.run(followed, fake) == 66_000_000
+
+
+def test_a_task_of_trios_that_spins_does_not_hold_time_up(fake, monkeypatch):
+    """A task that always has something to do delays a poller's sleep, and does not stop it."""
+    monkeypatch.setattr(_trio, "_PATIENCE_S", 0.01)
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(spin)
+            at = await followed(fake)
+            nursery.cancel_scope.cancel()
+            return at
+
+    async def spin() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    assert trio.run(main) == 66_000_000
+
+
+def test_tasks_of_trios_that_sleep_beside_each_other_take_the_longest(fake):
+    """Of several sleepers in one run each wakes at its own instant, in order."""
+    woken = []
+
+    async def sleeps(seconds: float) -> None:
+        await fake._loops.sleep(seconds)
+        woken.append((seconds, fake.clock.now_us))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for seconds in (30, 10, 20):
+                nursery.start_soon(sleeps, seconds)
+
+    trio.run(main)
+
+    assert woken == [(10, 10_000_000), (20, 20_000_000), (30, 30_000_000)]
+
+
+def test_a_sleep_under_trio_may_be_cancelled(fake):
+    """A cancelled sleep leaves nothing on the agenda."""
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await fake._loops.sleep(5)
+
+    trio.run(main)
+    fake.clock.run_until_idle()
+
+    assert fake.clock.now_us == 0
+
+
+def test_what_a_thread_of_trios_does_is_waited_for(fake):
+    """While a thread works for a run of trio's, time stands, and its result is found at once."""
+    seen = []
+
+    async def works() -> None:
+        seen.append(await trio.to_thread.run_sync(lambda: busy(20) and fake.clock.now_us))
+        await fake._loops.sleep(1)
+        seen.append(fake.clock.now_us)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(works)
+            await fake._loops.sleep(10)
+
+    trio.run(main)
+
+    assert seen == [0, 1_000_000]
+
+
+def test_without_autojump_a_run_of_trios_is_told():
+    """A sleep under trio that nobody moves time for is told so."""
+    told = "a run of trio's waits until 2026-01-01T00:00:36"
+    with FakeCompute(autojump=False) as fake, pytest.raises(ClockStalled, match=told):
+        trio.run(followed, fake)
+
+
+def test_a_sleep_under_trio_ends_with_its_fake():
+    """A task of trio's that sleeps when the fake ends is told that it was closed."""
+    told = []
+    with FakeCompute() as fake:
+
+        async def sleeps() -> None:
+            with pytest.raises(FakeClosed):
+                await fake._loops.sleep(5)
+            told.append(fake)
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sleeps)
+                await trio.lowlevel.checkpoint()
+                fake.close()
+
+        trio.run(main)
+
+    assert told == [fake]

@@ -17,6 +17,7 @@ from pytest_azurevm import (
     ClockStalled,
     FakeClosed,
     FakeCompute,
+    FakeComputeFactory,
     FakeVM,
     Injection,
     InjectionNeverStruck,
@@ -50,6 +51,14 @@ def settings() -> None:
     FakeCompute(autojump="no")  # type: ignore[arg-type]
     FakeCompute("slow")  # type: ignore[call-arg]
     taken.edition = "both"  # type: ignore[assignment]
+
+
+def shared(fake_compute_factory: FakeComputeFactory) -> None:
+    """A fixture of any scope makes a fake, and holds it."""
+    with fake_compute_factory(timing="instant", seed=1) as fake, fake as again:
+        taken: tuple[FakeCompute, FakeCompute] = (fake, again)
+    fake_compute_factory("slow")  # type: ignore[call-arg]
+    use(taken)
 
 
 def machines(fake_compute: FakeCompute) -> None:

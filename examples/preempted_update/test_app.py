@@ -103,8 +103,9 @@ def test_waits_until_the_machine_has_been_deallocated(fake_compute, vm):
 
 
 def test_does_not_write_over_what_came_between_reading_and_writing(fake_compute, vm):
-    if not hasattr(fake_compute.client.virtual_machines.get("shop", "db-1"), "etag"):
-        pytest.skip("this release of the SDK knows no etag")
+    found = fake_compute.client.virtual_machines.get("shop", "db-1")
+    if getattr(found, "etag", None) is None:
+        pytest.skip("this release of the SDK asks with an api-version that shows no etag")
     theirs = iter([{"env": "production"}])
 
     def change(machine):

@@ -113,6 +113,7 @@ def test_a_worker_evicted_while_it_is_made_is_replaced_at_once(fake_compute, poo
     ends = [
         call.response_body["status"]
         for call in fake_compute.calls.filter(operation="poll", vm="worker-1")
+        if call.response_body  # some releases look for the result of a delete, which has none
     ]
     assert "Canceled" in ends
     assert "Failed" not in ends

@@ -1,0 +1,3 @@
+"""What the tests and the examples share: neither reaches a network."""
+
+pytest_plugins = ["tests.no_network"]
