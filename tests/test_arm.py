@@ -54,7 +54,7 @@ def test_the_provider_says_which_api_versions_there_are(fake):
 
     assert versions == sorted(API_VERSIONS, reverse=True)
     assert ask(fake, "DELETE", f"{VMS}/web-1", version=versions[0]).status == 202
-    assert "westeurope" in types["virtualMachines"]["locations"]
+    assert "West Europe" in types["virtualMachines"]["locations"]
 
 
 @pytest.mark.parametrize("version", API_VERSIONS)
