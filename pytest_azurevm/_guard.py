@@ -11,6 +11,7 @@ or task in the midst of something would otherwise go on with Azure itself where 
 from __future__ import annotations
 
 import asyncio
+import http.client
 import ipaddress
 import socket
 import sys
@@ -19,12 +20,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from http.client import HTTPConnection
 from typing import Any, Final
 from weakref import WeakSet
 
 from pytest_azurevm._hosts import SERVED, AzureOutOfReach, part_of, part_of_url
-from pytest_azurevm._swaps import Swaps
+from pytest_azurevm._swaps import Swaps, genuine
 
 _LOOK_UPS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
 _asking: ContextVar[str] = ContextVar("azurevm_asking", default="")
@@ -44,17 +44,20 @@ class Guard:
             swaps.wrap(socket, name, self._looking_up)
         for name in ("connect", "connect_ex"):
             swaps.wrap(socket.socket, name, self._connecting)
-        swaps.wrap(HTTPConnection, "set_tunnel", self._tunnelling)
+        swaps.wrap(genuine(http.client.HTTPConnection), "set_tunnel", self._tunnelling)
         swaps.when_imported(
             "aiohttp.connector",
             lambda module: swaps.wrap(module.TCPConnector, "connect", self._connecting_aiohttp),
+            may_differ=True,
         )
 
     # --- what a fake's time leaves running -----------------------------------------------------
 
-    def note_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Remember an event loop in which somebody has asked."""
-        self._loops.add(loop)
+    def note_loop(self) -> None:
+        """Remember the event loop that somebody asks in, if it is one of asyncio's."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001  documented; None under another library
+        if loop is not None:
+            self._loops.add(loop)
 
     def end(self) -> bool:
         """Keep back from now on only what is left running. Give whether anything is."""
@@ -106,7 +109,7 @@ class Guard:
                 f"{asked} was not reached: it came by a way on which pytest-azurevm does not "
                 "answer, and nothing that is meant for Azure leaves the process while a fake is "
                 "active. It answers what goes through azure-core (every SDK client), requests, "
-                "httpx, or urllib: ask by one of these."
+                "httpx, aiohttp, urllib3, or urllib: ask by one of these."
             )
         return AzureOutOfReach(
             f"{asked} was not reached: it is Azure's, but none of what pytest-azurevm serves, and "
@@ -130,6 +133,9 @@ class Guard:
         if part_of(name) is not None:
             raise self.refusal(name)
 
+    def _is_answered(self, name: str) -> bool:
+        return self._left is None and part_of(name) in SERVED
+
     def _looking_up(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -150,7 +156,10 @@ class Guard:
     def _tunnelling(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def set_tunnel(connection: Any, host: str, *args: Any, **kwargs: Any) -> None:
-            self.check(host.partition(":")[0])
+            name = host.partition(":")[0]
+            answered = getattr(type(connection).connect, "reaches_the_fake", False)
+            if not (answered and self._is_answered(name)):
+                self.check(name)
             original(connection, host, *args, **kwargs)
 
         return set_tunnel
@@ -159,7 +168,8 @@ class Guard:
         @wraps(original)
         async def connect(connector: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
             # Names may be looked up by another resolver than the system's here.
-            if part_of(req.url.host or "") is not None and self.keeps_back:
+            name = req.url.host or ""
+            if part_of(name) is not None and self.keeps_back and not self._is_answered(name):
                 raise self.refusal(f"{req.method} {req.url}")
             return await original(connector, req, *args, **kwargs)
 
@@ -169,14 +179,16 @@ class Guard:
 @contextmanager
 def asking(method: str, url: str) -> Iterator[None]:
     """Tell the ways out which request it is that is under way, if it is meant for Azure."""
-    if part_of_url(url) is None or _asking.get():  # one passes a request on to another
-        yield
-        return
-    token = _asking.set(f"{method.upper()} {url}")
+    token = _asking.set("" if part_of_url(url) is None else f"{method.upper()} {url}")
     try:
         yield
     finally:
         _asking.reset(token)
+
+
+def what_asks() -> str:
+    """Give method and URL of the request that is under way, if it is meant for Azure."""
+    return _asking.get()
 
 
 def _is_loopback(name: str) -> bool:

@@ -11,7 +11,6 @@ that asks of Azure is refused, until it has ended too (see ``_guard``).
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -20,7 +19,7 @@ from types import ModuleType
 from typing import Any, Final
 from weakref import WeakSet
 
-from pytest_azurevm import _plain_http
+from pytest_azurevm import _other_mocks, _plain_http
 from pytest_azurevm._guard import Guard, asking
 from pytest_azurevm._hosts import is_served, part_of_url
 from pytest_azurevm._swaps import Swaps
@@ -41,7 +40,8 @@ class _Interception:
         self._guard = Guard()
         self._swaps = Swaps()
         self._guard.install(self._swaps)
-        _plain_http.install(self._swaps, self.far_end)
+        _plain_http.install(self._swaps, self.far_end, self._guard.check)
+        _other_mocks.install(self._swaps, self._answers)
         await_ = self._swaps.when_imported
         await_(f"{_TRANSPORTS}._requests_basic", self._in_requests)
         await_(f"{_TRANSPORTS}._requests_asyncio", self._in_asyncio)
@@ -73,6 +73,7 @@ class _Interception:
         if part_of_url(url) is None:
             return None
         if self._link is not None:
+            self._guard.note_loop()
             return self._link if is_served(url) else None
         if self._guard.keeps_back:
             raise self._guard.refusal(f"{method.upper()} {url}")
@@ -80,6 +81,9 @@ class _Interception:
             with _lock:
                 _put_back(self)
         return None
+
+    def _answers(self, url: str) -> bool:
+        return self._link is not None and is_served(url)
 
     # --- transports ----------------------------------------------------------------------------
 
@@ -130,7 +134,7 @@ class _Interception:
             if link is None:
                 with asking(request.method, request.url):
                     return await original(transport, request, **kwargs)
-            self._note(transport)
+            self._reached.add(transport)
             return link.send_from_task(request)
 
         return send
@@ -145,12 +149,6 @@ class _Interception:
                 await link.sleep_in_task(duration)
 
         return sleep
-
-    def _note(self, transport: Any) -> None:
-        self._reached.add(transport)
-        loop = asyncio._get_running_loop()  # noqa: SLF001  documented; None under another library
-        if loop is not None:
-            self._guard.note_loop(loop)
 
     def _without_aiohttp(self) -> ModuleType:
         """Give what async clients are built with where aiohttp, their default, is not installed."""
@@ -181,7 +179,6 @@ class _Interception:
                         "this client was built while a fake was active, and only what a fake "
                         "answers can do without."
                     )
-                interception_in_force()._note(self)  # noqa: SLF001
                 return link.send_from_task(request)
 
             async def sleep(self, duration: float) -> None:

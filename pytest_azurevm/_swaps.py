@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -47,8 +48,16 @@ class Swaps(MetaPathFinder):
         """Let *owner*'s method *name*, inherited or its own, be what *wrapper* makes of it."""
         self.exchange(owner, name, wrapper(getattr(owner, name)))
 
-    def when_imported(self, module: str, act: Callable[[Any], None]) -> None:
-        """Do *act* with a module: now if it is there, else as soon as somebody imports it."""
+    def when_imported(
+        self, module: str, act: Callable[[Any], None], *, may_differ: bool = False
+    ) -> None:
+        """Do *act* with a module: now if it is there, else as soon as somebody imports it.
+
+        One that *may_differ*, for it is no dependency of ours and *act* knows some of its insides,
+        is left alone where these have changed.
+        """
+        if may_differ:
+            act = _unless_it_differs(act)
         found = sys.modules.get(module)
         if found is not None:
             act(found)
@@ -87,6 +96,19 @@ class Swaps(MetaPathFinder):
                     spec.loader = _Then(spec.loader, self._awaited.pop(fullname))
                 return spec
         return None
+
+
+def genuine(owner: Any) -> Any:
+    """Give the class of connections that is meant, where one of vcr's is in its place."""
+    return getattr(owner, "_baseclass", owner)
+
+
+def _unless_it_differs(act: Callable[[Any], None]) -> Callable[[Any], None]:
+    def act_if_possible(module: Any) -> None:
+        with suppress(ImportError, AttributeError):
+            act(module)
+
+    return act_if_possible
 
 
 class _Then(Loader):

@@ -76,7 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def fake_compute(request: pytest.FixtureRequest) -> Iterator[FakeCompute]:
     """A fake Azure subscription whose virtual machines live, behind the real SDK.
 
-    Hand ``fake_compute.client`` to the code under test. For example::
+    While a test has it, every client of the Azure SDK in the process reaches it, whoever built that
+    and when, and so does plain HTTP to Azure's REST API; nothing that is meant for Azure leaves
+    the process. ``fake_compute.client`` is a client for the test itself. For example::
 
         def test_night_shift(fake_compute):
             fake_compute.add_vm("web-1", resource_group="shop")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 # By the names of their entry points; hypothesis' changes nothing for tests that do not use it.
-NEIGHBOURS = ("anyio", "asyncio", "randomly", "xdist")
+NEIGHBOURS = ("anyio", "asyncio", "randomly", "requests_mock", "respx", "xdist")
 
 
 def chosen(*neighbours: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import pytest
 from blocked_sockets import NetworkBlockedError
 
 from tests import no_network
+from tests.runs import run
 
 ARM = ("management.azure.com", 443)
 
@@ -230,7 +231,7 @@ def test_the_sitecustomize_that_is_hidden_is_run_as_well(monkeypatch, tmp_path):
 def test_a_pytest_run_that_a_test_starts_is_blocked(pytester):
     """What pytester starts in a process of its own is blocked as well."""
     pytester.makepyfile(f"def test_it():\n    {CHILD}")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result = run(pytester)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*NetworkBlockedError: getaddrinfo('management.azure.com')*"])

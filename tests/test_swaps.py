@@ -96,6 +96,13 @@ def test_a_module_that_is_there_is_met_at_once(swaps):
     assert met == [sys.modules["json"]]
 
 
+def test_a_module_whose_insides_have_changed_is_left_alone(swaps, later):
+    """What is done with a module that is no dependency of ours must not break its import."""
+    swaps.when_imported(later, lambda module: module.no_longer_there, may_differ=True)
+
+    assert __import__(later).name == "as written"
+
+
 def test_nobody_is_met_any_more_in_the_end(swaps, later):
     """After the end a module's import is nobody's business, and no finder is left."""
     met = []
