@@ -140,7 +140,7 @@ class Arm:
         segments, lowered = exchange.segments, exchange.lowered
         method = exchange.request.method.upper()
         if lowered == GRAPH_PATH:
-            return self._graph.answer(exchange)
+            return self._graph.answer(exchange, number=len(self.calls) + 1)
         rest = lowered[2:]
         if (
             len(rest) >= 5

@@ -15,7 +15,7 @@ from pytest_azurevm import _vm_model as models
 from pytest_azurevm._api_versions import NEWEST
 from pytest_azurevm._door import Door
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._http import Answer, Exchange, read_json
+from pytest_azurevm._http import Answer, Exchange, correlation_id_of, read_json
 from pytest_azurevm._kusto import NotKusto, run
 from pytest_azurevm._kusto_values import NotSpoken
 from pytest_azurevm._lifecycle import POWER_STATUS
@@ -48,6 +48,18 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
+class _InvalidError(Exception):
+    """The request is no query: *problem* is what the answer's details say of it."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+def _wrong(message: str) -> Json:
+    return {"code": "InvalidQuery", "message": message}  # assumed
+
+
 class ResourceGraph:
     """Answers queries about all that there is."""
 
@@ -58,8 +70,8 @@ class ResourceGraph:
         self._clock = neighbours.clock
         self._chance = self._compute.chance_of("graph")
 
-    def answer(self, exchange: Exchange) -> Answer:
-        """Answer a query.
+    def answer(self, exchange: Exchange, *, number: int) -> Answer:
+        """Answer a query, as the *number*-th request of this run.
 
         Raises:
             ArmError: it is none, or one that is not served.
@@ -78,16 +90,31 @@ class ResourceGraph:
                 locations="",
             )
         self._door.admit_other(exchange, _ACTION, "")
+        try:
+            return Answer(200, self._found(exchange, version))
+        except _InvalidError as invalid:
+            now = self._clock.calendar(self._clock.now_us)
+            # [rec Az.ResourceGraph's own tests; seen Azure/aztfexport#485]
+            raise ArmError(
+                400,
+                "BadRequest",
+                "Please provide below info when asking for support: timestamp = "
+                f"{now:%Y-%m-%dT%H:%M:%S.%f}0Z, correlationId = {correlation_id_of(number)}.",
+                details=({"code": "InvalidQuery", "message": _INVALID}, invalid.problem),
+            ) from None
+        except NotSpoken as problem:
+            raise not_served(exchange, f"{_ACTION} with {problem}") from None
+
+    def _found(self, exchange: Exchange, version: str) -> Json:
         asked, _text = read_json(exchange.request.body)
         if not isinstance(asked, dict) or not isinstance(asked.get("query"), str):
-            raise self._invalid({"code": "InvalidQuery", "message": "A query is needed."})
+            raise _InvalidError(_wrong("A query is needed."))
         options, named = asked.get("options") or {}, asked.get("subscriptions") or []
         if not isinstance(options, dict) or not isinstance(named, list):
-            problem = "options must be an object, and subscriptions a list."
-            raise self._invalid({"code": "InvalidQuery", "message": problem})
+            raise _InvalidError(_wrong("options must be an object, and subscriptions a list."))
         for member in ("facets", "managementGroups", "managementGroupId"):
             if asked.get(member):
-                raise not_served(exchange, f"{_ACTION} with {member}")
+                raise NotSpoken(member)
         scope = {str(one).lower() for one in named}
 
         def table(name: str) -> Iterable[Json]:
@@ -99,7 +126,7 @@ class ResourceGraph:
         try:
             rows, columns = run(asked["query"], table, self._chance)
         except NotKusto as problem:
-            raise self._invalid(
+            raise _InvalidError(
                 {
                     "code": "ParserFailure",
                     "message": "ParserFailure",
@@ -108,12 +135,10 @@ class ResourceGraph:
                     "token": problem.token,
                 }
             ) from None
-        except NotSpoken as problem:
-            raise not_served(exchange, f"{_ACTION} with {problem}") from None
         if columns is None:
             known = [name for row in rows[:1] for name in row]
             columns = known or list(_COLUMNS)
-        return Answer(200, self._page(rows, columns, options, version))
+        return _page(rows, columns, options, version)
 
     def _subscriptions(self) -> list[str]:
         there = [vm.subscription_id for vm in self._compute.listed("", "")]
@@ -184,43 +209,33 @@ class ResourceGraph:
             "resourceGroup": folded[folded.index("resourcegroups") + 1] if grouped else "",
         }
 
-    def _page(self, rows: list[Json], columns: list[str], options: Json, version: str) -> Json:
-        """Give the rows that one answer holds, in the format that was asked for."""
-        token = options.get("$skipToken")
-        try:
-            first = int(token) if token else int(options.get("$skip") or 0)
-            size = min(int(options.get("$top") or _ROWS), _ROWS)
-        except (TypeError, ValueError):
-            raise self._invalid(
-                {"code": "InvalidQuery", "message": "Not a page: $skipToken, $top or $skip."}
-            ) from None
-        shown = rows[first : first + size]
-        more = first + len(shown) < len(rows)
-        by_default = "objectArray" if version >= _OBJECTS_SINCE else "table"
-        data: Any = [{name: row.get(name) for name in columns} for row in shown]
-        if str(options.get("resultFormat") or by_default).lower() == "table":
-            data = {
-                "columns": [{"name": name, "type": _type(name, rows)} for name in columns],
-                "rows": [[row.get(name) for name in columns] for row in shown],
-            }
-        body: Json = {"totalRecords": len(rows), "count": len(shown), "data": data, "facets": []}
-        # Where there is a next page nothing counts as cut off; without IDs there is none [spec].
-        goes_on = more and "id" in columns
-        if goes_on:
-            body["$skipToken"] = str(first + len(shown))
-        body["resultTruncated"] = "true" if more and not goes_on else "false"
-        return body
 
-    def _invalid(self, problem: Json) -> ArmError:
-        """Refuse a query [rec Az.ResourceGraph's own tests; seen Azure/aztfexport#485]."""
-        now = self._clock.calendar(self._clock.now_us)
-        return ArmError(
-            400,
-            "BadRequest",
-            "Please provide below info when asking for support: timestamp = "
-            f"{now:%Y-%m-%dT%H:%M:%S.%f}0Z, correlationId = {self._compute.new_id()}.",
-            details=({"code": "InvalidQuery", "message": _INVALID}, problem),
-        )
+def _page(rows: list[Json], columns: list[str], options: Json, version: str) -> Json:
+    """Give the rows that one answer holds, in the format that was asked for."""
+    token = options.get("$skipToken")
+    try:
+        first = int(token) if token else int(options.get("$skip") or 0)
+        size = min(int(options.get("$top") or _ROWS), _ROWS)
+    except (TypeError, ValueError):
+        first, size = -1, -1
+    if first < 0 or size < 1:
+        raise _InvalidError(_wrong("$skipToken, $top and $skip must be numbers of rows."))
+    shown = rows[first : first + size]
+    more = first + len(shown) < len(rows)
+    by_default = "objectArray" if version >= _OBJECTS_SINCE else "table"
+    data: Any = [{name: row.get(name) for name in columns} for row in shown]
+    if str(options.get("resultFormat") or by_default).lower() == "table":
+        data = {
+            "columns": [{"name": name, "type": _type(name, rows)} for name in columns],
+            "rows": [[row.get(name) for name in columns] for row in shown],
+        }
+    body: Json = {"totalRecords": len(rows), "count": len(shown), "data": data, "facets": []}
+    # Where there is a next page nothing counts as cut off; without IDs there is none [spec].
+    goes_on = more and "id" in columns
+    if goes_on:
+        body["$skipToken"] = str(first + len(shown))
+    body["resultTruncated"] = "true" if more and not goes_on else "false"
+    return body
 
 
 def _type(name: str, rows: list[Json]) -> str:

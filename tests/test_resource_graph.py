@@ -207,6 +207,7 @@ def test_what_is_no_query_is_refused_in_the_graphs_words(fake):
     assert error["message"].startswith(
         "Please provide below info when asking for support: timestamp = 2026-01-01T00:00:00."
     )
+    assert f"correlationId = {response.headers['x-ms-correlation-request-id']}." in error["message"]
     assert [detail["code"] for detail in error["details"]] == ["InvalidQuery", "ParserFailure"]
     assert error["details"][1] == {
         "code": "ParserFailure",
@@ -215,6 +216,19 @@ def test_what_is_no_query_is_refused_in_the_graphs_words(fake):
         "characterPositionInLine": 11,
         "token": "<EOF>",
     }
+
+
+def test_asking_changes_nothing(fake):
+    """Whatever was asked of the graph, and however it was answered, IDs come as they would have."""
+    ids = []
+    for queries in ((), ("Resources", "where where", "Resources | sample 1")):
+        for query in queries:
+            answer(fake, query)
+        vm = fake.add_vm("web-1")
+        ids.append(vm.model["properties"]["vmId"])
+        fake.reset()
+
+    assert ids[0] == ids[1]
 
 
 def test_what_is_not_served_is_said(fake):
@@ -248,6 +262,8 @@ def test_api_versions_are_judged(fake, version):
         b'{"query": 7}',
         b'{"query": "", "options": [7]}',
         b'{"query": "", "options": {"$top": "x"}}',
+        b'{"query": "", "options": {"$top": -1}}',
+        b'{"query": "", "options": {"$skip": -1}}',
         b'{"query": "", "subscriptions": "s"}',
     ],
 )
