@@ -25,7 +25,7 @@ LAYERS = (
     ("_transport",),
     ("_front",),
     ("_arm", "_identity", "failures"),
-    ("_arm_resources",),
+    ("_arm_resources", "_resource_graph"),
     ("_arm_groups", "_arm_tags"),
     ("_door", "_arm_tenant", "_resource_lro"),
     (
@@ -59,8 +59,9 @@ LAYERS = (
     ("_timekeeper", "_vm_form", "_throttling", "_resource_types", "_guard"),
     ("_movement",),
     ("_rest",),
-    ("_resource_ids",),
+    ("_resource_ids", "_kusto"),
     ("_agenda", "_errors", "_vm_schema", "_threads", "_realtime", "_hosts", "_swaps"),
+    ("_kusto_values",),
 )
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 AZURE = {"_transport", "_pollers", "_intercept", "_plain_http", "_fake"}
