@@ -1,4 +1,4 @@
-"""The api-versions of Microsoft.Compute/virtualMachines."""
+"""The api-versions of Microsoft.Compute/virtualMachines, and where they are said."""
 
 from __future__ import annotations
 

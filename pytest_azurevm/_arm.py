@@ -54,6 +54,8 @@ from pytest_azurevm._query import (
     type_named,
 )
 from pytest_azurevm._records import OperationRecord, VirtualMachine
+from pytest_azurevm._resource_graph import PATH as GRAPH_PATH
+from pytest_azurevm._resource_graph import ResourceGraph
 from pytest_azurevm._resource_ids import checked_group
 from pytest_azurevm._rules import Rules
 from pytest_azurevm._vm_form import Json, checked, spelled_region
@@ -97,6 +99,7 @@ class Arm:
         self._clock = compute.clock
         self._neighbours = neighbours or Neighbours(compute)
         self.door = Door(compute, rules)
+        self._graph = ResourceGraph(self._neighbours, self.door)
         self._others = ResourceRoutes(self._neighbours, self.door)
 
     def handle(self, request: Request) -> Response:
@@ -136,6 +139,8 @@ class Arm:
     def _route(self, exchange: Exchange) -> Answer:
         segments, lowered = exchange.segments, exchange.lowered
         method = exchange.request.method.upper()
+        if lowered == GRAPH_PATH:
+            return self._graph.answer(exchange, number=len(self.calls) + 1)
         rest = lowered[2:]
         if (
             len(rest) >= 5

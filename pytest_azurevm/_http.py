@@ -215,11 +215,16 @@ _dump: Final = json.JSONEncoder(
 ).encode
 
 
+def correlation_id_of(number: int) -> str:
+    """Give what the *number*-th answer of a run is known by."""
+    return f"00000000-0000-4000-8000-{number:012x}"
+
+
 def dressed(answer: Answer, *, number: int, now: _dt.datetime) -> Response:
     """Give *answer*, the *number*-th of this run, with Azure's headers and its JSON."""
     stamp, date = _stamp_and_date(now)
     serial = f"{number:012x}"
-    correlation_id = f"00000000-0000-4000-8000-{serial}"
+    correlation_id = correlation_id_of(number)
     # The first answer of an operation carries the operation's id; at the front door both ids are
     # one [rec].
     request_id = answer.request_id or (

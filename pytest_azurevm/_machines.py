@@ -77,6 +77,7 @@ class Machines:
         self.concurrency: Concurrency = concurrency
         self.caller: object = None  # who asks: a thread, or a task
         self.fate: FateOf = _as_in_the_table  # asked once for each operation that is accepted
+        self._seed = seed
         self.beside = Beside()
         self._ids = random.Random(f"ids {seed}")  # noqa: S311  reproducible, not secret
         self._register = Register()
@@ -86,6 +87,10 @@ class Machines:
         self._reserved_nics: dict[str, tuple[str, int]] = {}  # for whom, and until when
         self._evicted_names: set[str] = set()
         self._sequence = 0
+
+    def chance_of(self, what: str) -> random.Random:
+        """Give a source of chance for *what*: the same draws on every run with one seed."""
+        return random.Random(f"{what} {self._seed}")  # noqa: S311  reproducible, not secret
 
     def new_id(self) -> str:
         """Give the next id of this run: a UUID, the same on every run with one seed."""

@@ -7,7 +7,7 @@ What can be judged at the door without knowing any virtual machine. Whatever is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
 from pytest_azurevm._errors import ArmError, arm_error
@@ -90,6 +90,10 @@ def _read(kind: Any, value: Any, path: str, text: str) -> Any:
         kind == "bool" or not isinstance(value, bool)
     ):
         return value
+    elif isinstance(kind, str) and isinstance(value, str) and kind in _AS_TEXT:
+        form, read_as = _AS_TEXT[kind]
+        if form.fullmatch(value):
+            return read_as(value)
     raise _unfit(value, path, text, wanted=kind if isinstance(kind, str) else None)
 
 
@@ -101,6 +105,13 @@ _SCALARS: Final[dict[str, tuple[type, ...]]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
+}
+# What may stand in quotes all the same: Azure's pages on templates and scale sets write disk sizes,
+# LUNs and provisionVMAgent so, and clients that speak REST send it [doc].
+_AS_TEXT: Final[dict[str, tuple[re.Pattern[str], Callable[[str], Any]]]] = {
+    "int": (re.compile(r"[+-]?[0-9]{1,18}"), int),
+    "float": (re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?"), float),
+    "bool": (re.compile("true|false", re.IGNORECASE), lambda text: text.lower() == "true"),
 }
 
 

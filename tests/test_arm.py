@@ -45,6 +45,18 @@ def error_of(response: Response) -> tuple[int, str, str]:
     return response.status, error["code"], error["message"]
 
 
+def test_the_provider_says_which_api_versions_there_are(fake):
+    """A client that deletes any resource by its ID first asks for its type's api-versions."""
+    answer = ask(fake, "GET", f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute")
+    types = {one["resourceType"]: one for one in json.loads(answer.body)["resourceTypes"]}
+    versions = types["virtualMachines"]["apiVersions"]
+    ask(fake, "PUT", f"{VMS}/web-1", BODY)
+
+    assert versions == sorted(API_VERSIONS, reverse=True)
+    assert ask(fake, "DELETE", f"{VMS}/web-1", version=versions[0]).status == 202
+    assert "West Europe" in types["virtualMachines"]["locations"]
+
+
 @pytest.mark.parametrize("version", API_VERSIONS)
 def test_every_api_version_that_the_sdk_sends_is_answered(fake, version):
     """Each api-version of azure-mgmt-compute 30 to 39 reads, lists and writes a VM."""

@@ -128,9 +128,11 @@ MISFITS = (
     ("properties.storageProfile.dataDisks",           {}),
     ("properties.storageProfile.dataDisks.0",         "x"),
     ("properties.storageProfile.dataDisks.0",         None),
-    ("properties.storageProfile.dataDisks.0.lun",     "0"),
+    ("properties.storageProfile.dataDisks.0.lun",     "0x0"),
+    ("properties.storageProfile.dataDisks.0.lun",     ""),
     ("properties.networkProfile.networkInterfaces",   "nic"),
     ("properties.billingProfile.maxPrice",            "cheap"),
+    ("properties.billingProfile.maxPrice",            "NaN"),
     ("properties.billingProfile.maxPrice",            True),
     ("properties.storageProfile.osDisk.caching",      7),
 )
@@ -146,6 +148,29 @@ def test_values_that_do_not_fit(fake, path, value):
     assert (status, code, target) == (400, "BadRequest", f"vm.{json_path(path)}")
     assert re.search(rf"Path '{re.escape(json_path(path))}', line 1, position \d+\.$", message)
     assert untouched(fake)
+
+
+# fmt: off
+WRITTEN_AS_TEXT = (
+    ("properties.osProfile.allowExtensionOperations", "true",    True),
+    ("properties.osProfile.allowExtensionOperations", "False",   False),
+    ("properties.storageProfile.osDisk.diskSizeGB",   "127",     127),
+    ("properties.storageProfile.dataDisks.0.lun",     "0",       0),
+    ("properties.billingProfile.maxPrice",            "-1",      -1.0),
+    ("properties.billingProfile.maxPrice",            "0.98765", 0.98765),
+)
+# fmt: on
+
+
+@pytest.mark.parametrize(("path", "value", "read"), WRITTEN_AS_TEXT)
+def test_numbers_and_truth_written_as_text(path, value, read):
+    """A number or a truth that is written as text is taken, and shown as what it is."""
+    body = changed(vm_with_disks(empty_disk(0)), path, value)
+    found = checked(body, sent(body).decode())
+    for step in path.split("."):
+        found = found[int(step) if step.isdigit() else step]
+
+    assert (found, type(found)) == (read, type(read))
 
 
 @pytest.mark.parametrize(
