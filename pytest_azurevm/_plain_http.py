@@ -131,17 +131,11 @@ class _Socket:
     def sendall(self, data: bytes) -> None:
         self._wire.send(data)
 
-    def makefile(self, _mode: str) -> io.BufferedIOBase:
-        """Give the answer to what was sent."""
-        try:
-            return io.BytesIO(self._wire.answer())
-        except AnswerLost as lost:
-            if lost.how == "timeout":
-                raise socket.timeout(TIMEOUT) from None  # noqa: UP041  another class in 3.10
-            raise ConnectionResetError(*RESET) from None
-        finally:
-            # Nobody finds it later, when the fake may have ended, or looks whether it is alive.
-            self._connection.sock = None
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Give what the answer to what was sent is read from."""
+        # Nobody finds it later, when the fake may have ended, or looks whether it is alive.
+        self._connection.sock = None
+        return io.BufferedReader(_Answer(self._wire))
 
     def settimeout(self, _seconds: float | None) -> None:
         """Nothing here takes time."""
@@ -154,6 +148,28 @@ class _Socket:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+class _Answer(io.RawIOBase):
+    """What a socket is read by. It is answered, or fails, when it is first read."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+        self._rest: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._rest is None:
+            try:
+                self._rest = io.BytesIO(self._wire.answer())
+            except AnswerLost as lost:
+                if lost.how == "timeout":
+                    raise socket.timeout(TIMEOUT) from None  # noqa: UP041  what sockets raise
+                raise ConnectionResetError(*RESET) from None
+        return self._rest.readinto(buffer)
 
 
 def _asking_of_urllib3(swaps: Swaps, module: Any) -> None:

@@ -7,6 +7,8 @@ import http.client
 import io
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -282,6 +284,24 @@ def test_an_answer_that_is_lost_is_the_librarys_own_error(url, fake, name):
     fake.inject(failures.ReadTimeout(), on="restart", times=2)
     with pytest.raises(timeout):
         CLIENTS[name]("POST", vm_url(fake, below="/restart"))
+
+
+def test_a_lost_answer_leaves_nothing_half_made():
+    """Python's own checks find nothing to complain of after an answer was lost."""
+    code = """if True:
+        import urllib3
+        from pytest_azurevm import FakeCompute, failures
+        from tests.plain_clients import vm_url
+        with FakeCompute() as fake:
+            fake.add_vm("web-1", resource_group="rg")
+            fake.inject(failures.ReadTimeout(), on="get")
+            fake.inject(failures.ConnectionReset(), on="get")
+            print(urllib3.PoolManager().request("GET", vm_url(fake)).status)
+    """
+    run = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("200\n", "")
 
 
 @every_client
