@@ -182,6 +182,25 @@ def test_a_group_whose_machine_stays_stays_too(fake):
     assert ask(fake, "DELETE", GROUP).status == 202
 
 
+def test_a_group_that_another_needs_stays(fake):
+    """A group whose network an interface of another group is in cannot be deleted."""
+    made(fake, NETWORK, network("a"))
+    elsewhere = NIC.replace("/shop/", "/other/")
+    made(fake, elsewhere, nic())
+    begun = ask(fake, "DELETE", GROUP)
+    fake.clock.run_until_idle()
+    status, code, message = refusal_of(ask(fake, "GET", begun.headers["Location"]))
+
+    assert (status, code) == (409, "ResourceGroupDeletionBlocked")
+    assert "'Microsoft.Network/virtualNetworks/subnets/net/a' could not be deleted" in message
+    assert ask(fake, "GET", NETWORK).status == 200
+    ask(fake, "DELETE", elsewhere)
+    fake.clock.run_until_idle()
+    ask(fake, "DELETE", GROUP)
+    fake.clock.run_until_idle()
+    assert ask(fake, "GET", GROUP).status == 404
+
+
 def test_a_group_that_was_deleted_is_not_taken_to_exist(fake):
     """In a lenient fake a machine needs no group, but not one that was deleted."""
     made(fake, GROUP)
