@@ -600,6 +600,27 @@ def test_pages_hold_as_many_as_are_asked_for(fake):
     assert ask(fake, "GET", f"{GROUP}/resources", query="&$top=0").status == 400
 
 
+def test_a_list_shows_more_if_it_is_asked_to(fake):
+    """Times and provisioning states are shown of resources and machines, if they are asked for."""
+    made(fake, NETWORK, network())
+    fake.clock.advance(60)
+    fake.add_vm("web-1", resource_group="shop")
+    query = "&$expand=createdTime,provisioningState&$filter=substringof('w', name) or x"
+    refused = ask(fake, "GET", f"{GROUP}/resources", query=query)
+    listed = ask(fake, "GET", f"{GROUP}/resources", query="&$expand=createdTime,provisioningState")
+
+    assert refused.status == 400
+    assert [
+        (one["name"].partition("_1_")[0], one["createdTime"], one["provisioningState"])
+        for one in body_of(listed)["value"]
+    ] == [
+        ("net", "2026-01-01T00:00:00.0000000Z", "Succeeded"),
+        ("web-1", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+        ("web-1_OsDisk", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+    ]
+    assert "changedTime" not in body_of(listed)["value"][0]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
