@@ -140,6 +140,7 @@ class ResourceGroups(Attachments):
         key = key_of(group.address.subscription, group.name)
         if key in self._leaving_groups:
             return self._leaving_groups[key]
+        self.catch_up()
         self._judge_locks(group.id, "delete", within=True)
         self.clock.changed()
         machines = list(self._machines(group))
@@ -170,6 +171,7 @@ class ResourceGroups(Attachments):
         group = operation.resource
         if operation.ended_us is not None or not operation.ripe:
             return
+        self.catch_up()
         machines = list(self._machines(group))
         if any(_is_leaving(vm) for vm in machines):
             return  # the last of them ends it
