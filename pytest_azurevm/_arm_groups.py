@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as _dt
 import json
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from pytest_azurevm._http import Answer, Exchange, read_json
 from pytest_azurevm._neighbours import Neighbours
 from pytest_azurevm._query import (
     action_on,
+    expanded,
     not_served,
     object_in,
     only,
@@ -25,10 +27,12 @@ from pytest_azurevm._records import VirtualMachine
 from pytest_azurevm._resource_bodies import body_of, outline_of, outline_of_machine
 from pytest_azurevm._resource_filter import filter_of
 from pytest_azurevm._resource_ids import checked_group
+from pytest_azurevm._resources import provisioning_state_of
 from pytest_azurevm._store import Resource, ResourceOperation
 from pytest_azurevm._vm_form import Json, spelled_region
 
 _GROUP_ACTION: Final = "Microsoft.Resources/subscriptions/resourceGroups"
+_EXPANSIONS: Final = ("createdtime", "changedtime", "provisioningstate")
 _EPOCH_TICKS: Final = 621_355_968_000_000_000  # of .NET, at the beginning of 1970
 
 
@@ -203,22 +207,42 @@ class GroupRoutes:
         self._admit(exchange, action, subscription, group)
         if group:
             self._neighbours.group(subscription, group)
-        wanted = filter_of(exchange)
-        after = skip_token(exchange)
+        wanted, more = filter_of(exchange), expanded(exchange, _EXPANSIONS)
         found = (
             one
-            for one in self._neighbours.everything(subscription, group, after=after)
+            for one in self._neighbours.everything(subscription, group, after=skip_token(exchange))
             if wanted is None or wanted.fits(self._outline(one))
         )
-        return paged(exchange, found, self._outline)
+        return paged(exchange, found, lambda one: self._outline(one) | self._more(one, more))
 
     def _outline(self, one: Resource | VirtualMachine) -> Json:
         if isinstance(one, VirtualMachine):
             return outline_of_machine(one)
         return outline_of(one, self._neighbours)
 
+    def _more(self, one: Resource | VirtualMachine, wanted: frozenset[str]) -> Json:
+        """Give what a list of resources shows besides, if it is asked for [spec]."""
+        if not wanted:
+            return {}
+        if isinstance(one, VirtualMachine):
+            edition = self._neighbours.compute.edition
+            changed_us = one.history[-1].at_us if one.history else one.created_us
+            state = provisioning_state_of(one, edition)
+        else:
+            changed_us, state = one.changed_us, one.provisioning
+        shown = {
+            "createdTime": _zulu(self._clock.calendar(one.created_us)),
+            "changedTime": _zulu(self._clock.calendar(changed_us)),
+            "provisioningState": state,
+        }
+        return {member: item for member, item in shown.items() if member.lower() in wanted}
+
     def _shown(self, resource: Resource) -> Json:
         return body_of(resource, self._neighbours)
+
+
+def _zulu(instant: _dt.datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def _job_token(operation: ResourceOperation) -> str:

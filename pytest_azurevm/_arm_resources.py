@@ -50,6 +50,7 @@ class ResourceRoutes:
         Raises:
             ArmError: it is refused, or not served.
         """
+        self._neighbours.catch_up()
         answer = self._groups.route(exchange, method)
         if answer is not None:
             return answer
@@ -64,6 +65,7 @@ class ResourceRoutes:
         Raises:
             ArmError: there is none of that id.
         """
+        self._neighbours.catch_up()
         exchange.api_version = exchange.query.get("api-version", "")
         operation = self._neighbours.find_operation(operation_id)
         if operation is None:

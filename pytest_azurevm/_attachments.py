@@ -7,8 +7,11 @@ machines' models say, and are noted here each time one changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid5
 
 from pytest_azurevm import _resource_types as types
 from pytest_azurevm import _vm_model as models
@@ -17,12 +20,23 @@ from pytest_azurevm._errors import arm_error
 from pytest_azurevm._filled_in import filled
 from pytest_azurevm._machines import Beside
 from pytest_azurevm._records import OperationRecord, VirtualMachine
-from pytest_azurevm._resource_ids import address_of_id
+from pytest_azurevm._resource_ids import Address, address_of_id
 from pytest_azurevm._store import Resource
 from pytest_azurevm._stored import Stored
 from pytest_azurevm._vm_form import Json
 
 _NONE: Final[tuple[str, ...]] = ()
+_DISKS: Final = UUID("44bc44cc-a60e-4a56-99da-4d4b35541eb8")  # any constant
+
+
+class _Unmade(NamedTuple):
+    """A disk that a machine has, or has left behind, and that nobody has looked at."""
+
+    vm: VirtualMachine
+    disk: Json
+    at_us: int
+    sequence: int
+    left_behind: bool = False
 
 
 class Attachments(Stored, Beside):
@@ -35,6 +49,7 @@ class Attachments(Stored, Beside):
         self._nics_of: dict[str, tuple[str, ...]] = {}  # by the machine's
         self._disks: dict[str, VirtualMachine] = {}
         self._disks_of: dict[str, tuple[str, ...]] = {}
+        self._unmade: dict[str, _Unmade] = {}  # disks that are no resources yet, by key
         self._billed: dict[VirtualMachine, int] = {}  # disks that a machine has left behind
         compute.beside = self
 
@@ -138,9 +153,14 @@ class Attachments(Stored, Beside):
         keys = tuple([disk["managedDisk"]["id"].lower() for disk in disks])
         self._note(vm, keys, self._disks, self._disks_of)
         for key, disk in zip(keys, disks, strict=True):
-            found = self._store.find(key)
+            made = self._unmade.get(key)
+            if made is not None and made.vm is vm:
+                self._unmade[key] = made._replace(disk=disk)
+                continue
+            found = self._store.find(key) if made is None else self.find(key)
             if found is None:
-                self._disk_of(vm, disk)
+                sequence = self.compute.next_sequence()
+                self._unmade[key] = _Unmade(vm, disk, self.clock.now_us, sequence)
             elif key not in before:
                 self._bill_ends(found)  # from here on it is on this machine's
             if found is not None and disk.get("diskSizeGB"):
@@ -166,27 +186,46 @@ class Attachments(Stored, Beside):
     def take_group_to_exist(self, subscription: str, name: str, region: str) -> None:
         """Take note of a group that nobody made, and that something is in."""
 
-    def _disk_of(self, vm: VirtualMachine, disk: Json) -> None:
-        """Make a resource of a disk that a machine has."""
+    def catch_up(self) -> None:
+        """Make resources of the disks that machines have had since the last time.
+
+        Most are never looked at, and are not worth more than a note until somebody does.
+        """
+        unmade, self._unmade = self._unmade, {}
+        for made in unmade.values():
+            self._make_disk(made)
+
+    def find(self, resource_id: str) -> Resource | None:
+        """Give the resource of an ID, in any spelling."""
+        if self._unmade:
+            self.catch_up()
+        return super().find(resource_id)
+
+    def _make_disk(self, made: _Unmade) -> None:
+        disk, vm = made.disk, made.vm
         address = address_of_id(disk["managedDisk"]["id"])
         if address is None or types.spelled_type(address.type) != types.DISK:
             return
         self.take_group_to_exist(address.subscription, address.group, vm.location)
         resource = self._new(address, vm.location)
+        resource.sequence, resource.created_us = made.sequence, made.at_us
         resource.taken_to_exist = disk.get("createOption") == "Attach"
+        resource.billed_to = vm if made.left_behind else None
         creation: Json = {"createOption": disk.get("createOption") or "Empty"}
-        if creation["createOption"] == "Attach":
+        if resource.taken_to_exist:
             creation["createOption"] = "Empty"  # somebody made it so: how, is not known
         asked: Json = {
             "location": vm.location,
-            "sku": {"name": (disk.get("managedDisk") or {}).get("storageAccountType")},
+            "sku": {"name": disk["managedDisk"].get("storageAccountType")},
             "properties": {"creationData": creation},
         }
-        if disk.get("osType"):
-            asked["properties"]["osType"] = disk["osType"]
-        if disk.get("diskSizeGB"):
-            asked["properties"]["diskSizeGB"] = disk["diskSizeGB"]
-        resource.body = filled(types.DISK, asked, self._facts(resource))
+        for member in ("osType", "diskSizeGB"):
+            if disk.get(member):
+                asked["properties"][member] = disk[member]
+        facts = self._facts(resource)._replace(
+            now=self.clock.calendar(made.at_us).isoformat(), new_id=partial(_unique_id, address)
+        )
+        resource.body = filled(types.DISK, asked, facts)
         self._store.add(resource)
 
     def _resize(self, disk: Resource, size_gb: int) -> None:
@@ -222,6 +261,14 @@ class Attachments(Stored, Beside):
             self._drop(one)
 
     def _left_behind(self, vm: VirtualMachine, key: str, *, leaves: bool) -> None:
+        made = self._unmade.get(key)
+        if made is not None:
+            if leaves:
+                del self._unmade[key]
+            else:
+                self._unmade[key] = made._replace(left_behind=True)
+                self._billed[vm] = self._billed.get(vm, 0) + 1
+            return
         found = self._store.find(key)
         if found is None:
             return
@@ -252,6 +299,12 @@ class Attachments(Stored, Beside):
         if not self._billed[vm]:
             del self._billed[vm]
             vm.disks_gone_us = self.clock.now_us
+
+
+def _unique_id(address: Address) -> str:
+    """Give a disk's unique id: the one in its name, where Azure chose that [rec]."""
+    digits = re.search(r"_([0-9a-f]{32})$", address.name)
+    return str(UUID(digits[1]) if digits else uuid5(_DISKS, address.key))
 
 
 def _attaches(disk: Any) -> bool:

@@ -99,6 +99,7 @@ class ResourceGroups(Attachments):
         if old is not None and old.region != spelled:
             raise arm_error("group-moved", new=location, old=old.region)
         self._judge_locks(group_id(subscription, name), "write")
+        judge_tags(body)
         self.clock.changed()
         group = old or self._new_group(subscription, name, spelled)
         group.body = _group_body(body, spelled)
@@ -108,6 +109,7 @@ class ResourceGroups(Attachments):
         """Change a group's tags, which are replaced [doc]."""
         self.judge_group(group.address.subscription, group.name, writes=True)
         self._judge_locks(group.id, "write")
+        judge_tags(patch)
         self.clock.changed()
         members = {name: item for name, item in patch.items() if name in ("tags", "managedBy")}
         group.body = models.merged({**group.body, **dict.fromkeys(members)}, members)
@@ -138,6 +140,7 @@ class ResourceGroups(Attachments):
         key = key_of(group.address.subscription, group.name)
         if key in self._leaving_groups:
             return self._leaving_groups[key]
+        self.catch_up()
         self._judge_locks(group.id, "delete", within=True)
         self.clock.changed()
         machines = list(self._machines(group))
@@ -168,11 +171,13 @@ class ResourceGroups(Attachments):
         group = operation.resource
         if operation.ended_us is not None or not operation.ripe:
             return
+        self.catch_up()
         machines = list(self._machines(group))
         if any(_is_leaving(vm) for vm in machines):
             return  # the last of them ends it
-        if machines:
-            self._group_stays(operation, machines)
+        needed = [one for one in self._store.below(group.id) if self._is_needed_outside(one)]
+        if machines or needed:
+            self._group_stays(operation, [*map(_machine_name, machines), *map(_name, needed)])
             return
         for resource in self._store.within(group.id):
             self._drop(resource)
@@ -193,17 +198,30 @@ class ResourceGroups(Attachments):
         vm = record.vm
         operation = self._leaving_groups.get(key_of(vm.subscription_id, vm.resource_group))
         if operation is not None and record.status != "Succeeded":
-            self._group_stays(operation, list(self._machines(operation.resource)))
+            left = [_machine_name(one) for one in self._machines(operation.resource)]
+            self._group_stays(operation, left)
 
-    def _group_stays(self, operation: ResourceOperation, machines: list[VirtualMachine]) -> None:
+    def _group_stays(self, operation: ResourceOperation, left: list[str]) -> None:
+        """End a group's delete that cannot be; what has not gone by itself stays [assumed]."""
         group = operation.resource
-        left = ",".join(f"Microsoft.Compute/virtualMachines/{vm.name}" for vm in machines)
         error = arm_error(
-            "group-stays", group=group.name, resources=left, id=operation.operation_id
+            "group-stays", group=group.name, resources=",".join(left), id=operation.operation_id
         )
         del self._leaving_groups[key_of(group.address.subscription, group.name)]
         group.provisioning = "Succeeded"
         self._close(operation, (error.code, error.message))
+
+    def _is_needed_outside(self, resource: Resource) -> bool:
+        """Whether something of another group uses a resource, which forbids its delete."""
+        group = group_id(resource.address.subscription, resource.address.group).lower()
+        user = self.user_of_nic(resource.key) or self.user_of_disk(resource.key)
+        if user is not None:
+            return not user.resource_id.lower().startswith(f"{group}/")
+        if resource.type.lower() not in types.HELD:
+            return False
+        return any(
+            not one.key.startswith(f"{group}/") for one in self._store.referrers(resource.key)
+        )
 
     # --- locks ---------------------------------------------------------------------------------
 
@@ -249,6 +267,29 @@ def _group_body(asked: Json, region: str) -> Json:
         if asked.get(member) is not None:
             members[member] = asked[member]
     return {**members, "properties": {"provisioningState": None}}
+
+
+def judge_tags(body: Json) -> None:
+    """See that tags are texts by name.
+
+    Raises:
+        ArmError: they are not.
+    """
+    tags = body.get("tags")
+    if tags is not None and not (
+        isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())
+    ):
+        reason = "Error converting value to type 'String'. Path 'tags'."
+        raise arm_error("bad-content", reason=reason)
+
+
+def _name(resource: Resource) -> str:
+    """Give what a group's delete calls a resource that stays [seen azure-docs#52282]."""
+    return "/".join((resource.type, *resource.address.names))
+
+
+def _machine_name(vm: VirtualMachine) -> str:
+    return f"Microsoft.Compute/virtualMachines/{vm.name}"
 
 
 def _is_leaving(vm: VirtualMachine) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pytest_azurevm import _resource_types as types
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._resource_groups import ResourceGroups
+from pytest_azurevm._resource_groups import ResourceGroups, judge_tags
 from pytest_azurevm._resource_ids import (
     Address,
     address_of_id,
@@ -103,12 +103,7 @@ class ResourceJudge(ResourceGroups):
             raise arm_error("bad-content", reason=reason)
         if address.namespace.lower() in types.SHAPED:
             _judge_shapes(body, "")
-        tags = body.get("tags")
-        if tags is not None and not (
-            isinstance(tags, dict) and all(isinstance(value, str) for value in tags.values())
-        ):
-            reason = "Error converting value to type 'String'. Path 'tags'."
-            raise arm_error("bad-content", reason=reason)
+        judge_tags(body)
         for kind in kinds:
             items = (properties or {}).get(kind)
             if items is None:

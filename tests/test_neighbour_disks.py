@@ -278,3 +278,30 @@ def test_an_availability_set_knows_its_machines(fake):
     assert refusal_of(ask(fake, "DELETE", path))[:2] == (409, "OperationNotAllowed")
     delete(fake, VM)
     assert ask(fake, "DELETE", path).status == 200
+
+
+def test_looking_at_disks_changes_nothing(fake):
+    """A run in which somebody looks at the disks goes on as one in which nobody does."""
+
+    def ids(*, looks: bool) -> list[str]:
+        with FakeCompute() as other:
+            put(other, machine())
+            if looks:
+                disks_of(other)
+            second = ask(other, "PUT", VM.replace("web-1", "web-2"), machine())
+            return [body_of(second)["properties"]["vmId"], second.headers["Azure-AsyncOperation"]]
+
+    fake.close()
+    assert ids(looks=True) == ids(looks=False)
+
+
+def test_a_disk_tells_when_it_was_made_not_when_it_was_looked_at(fake):
+    """A machine's disk has the time and the place in lists of the moment it was made."""
+    fake.add_vm("web-1", resource_group="shop")
+    fake.clock.advance(600)
+    made(fake, DISK, EMPTY)
+    listed = body_of(ask(fake, "GET", DISKS))["value"]
+
+    assert listed[0]["properties"]["timeCreated"].startswith("2026-01-01T00:00:00")
+    unique = listed[0]["properties"]["uniqueId"].replace("-", "")
+    assert listed[0]["name"] == f"web-1_OsDisk_1_{unique}"

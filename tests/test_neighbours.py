@@ -182,6 +182,25 @@ def test_a_group_whose_machine_stays_stays_too(fake):
     assert ask(fake, "DELETE", GROUP).status == 202
 
 
+def test_a_group_that_another_needs_stays(fake):
+    """A group whose network an interface of another group is in cannot be deleted."""
+    made(fake, NETWORK, network("a"))
+    elsewhere = NIC.replace("/shop/", "/other/")
+    made(fake, elsewhere, nic())
+    begun = ask(fake, "DELETE", GROUP)
+    fake.clock.run_until_idle()
+    status, code, message = refusal_of(ask(fake, "GET", begun.headers["Location"]))
+
+    assert (status, code) == (409, "ResourceGroupDeletionBlocked")
+    assert "'Microsoft.Network/virtualNetworks/subnets/net/a' could not be deleted" in message
+    assert ask(fake, "GET", NETWORK).status == 200
+    ask(fake, "DELETE", elsewhere)
+    fake.clock.run_until_idle()
+    ask(fake, "DELETE", GROUP)
+    fake.clock.run_until_idle()
+    assert ask(fake, "GET", GROUP).status == 404
+
+
 def test_a_group_that_was_deleted_is_not_taken_to_exist(fake):
     """In a lenient fake a machine needs no group, but not one that was deleted."""
     made(fake, GROUP)
@@ -579,6 +598,27 @@ def test_pages_hold_as_many_as_are_asked_for(fake):
     assert [named(page) for page in (first, second, third)] == [["a", "b"], ["c", "d"], ["e"]]
     assert "nextLink" not in body_of(third)
     assert ask(fake, "GET", f"{GROUP}/resources", query="&$top=0").status == 400
+
+
+def test_a_list_shows_more_if_it_is_asked_to(fake):
+    """Times and provisioning states are shown of resources and machines, if they are asked for."""
+    made(fake, NETWORK, network())
+    fake.clock.advance(60)
+    fake.add_vm("web-1", resource_group="shop")
+    query = "&$expand=createdTime,provisioningState&$filter=substringof('w', name) or x"
+    refused = ask(fake, "GET", f"{GROUP}/resources", query=query)
+    listed = ask(fake, "GET", f"{GROUP}/resources", query="&$expand=createdTime,provisioningState")
+
+    assert refused.status == 400
+    assert [
+        (one["name"].partition("_1_")[0], one["createdTime"], one["provisioningState"])
+        for one in body_of(listed)["value"]
+    ] == [
+        ("net", "2026-01-01T00:00:00.0000000Z", "Succeeded"),
+        ("web-1", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+        ("web-1_OsDisk", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+    ]
+    assert "changedTime" not in body_of(listed)["value"][0]
 
 
 @pytest.mark.parametrize(
