@@ -90,6 +90,12 @@ class FakeCompute:
     again while it is active: the outermost ``with`` ends it, or ``close()`` wherever that is
     called. There is one active fake at a time.
 
+    While it is active, every client of azure-core's make in the process reaches it, whoever built
+    that and when, sync or aio, with any credential, which is not asked; so does plain HTTP to
+    Azure's REST API, and whoever signs in gets a token. What else is meant for Azure raises
+    ``AzureOutOfReach``; other hosts are not touched. A ``transport=`` of the user's own is left as
+    it is.
+
     Args:
         timing: how long operations take: ``"typical"``, ``"instant"`` or ``"slow"``.
         edition: ``"wire"``, what recorded Azure traffic shows, or ``"document"``, the lifecycle

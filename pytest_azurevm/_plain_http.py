@@ -149,6 +149,9 @@ class _Socket:
     def setsockopt(self, *_option: Any) -> None:
         """Nothing here has options."""
 
+    def shutdown(self, _how: int) -> None:
+        """Nothing to shut down."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 from pytest_azurevm._errors import ArmError, arm_error
-from pytest_azurevm._http import Exchange
+from pytest_azurevm._http import Answer, Exchange
 from pytest_azurevm._records import VirtualMachine
+from pytest_azurevm._vm_form import Json
 
+MOST_ON_A_PAGE: Final = 1000  # of lists of resources [doc; assumed of the others]
 _CONDITIONS: Final = ("if-match", "if-none-match")
 
 
@@ -144,3 +148,28 @@ def scale_set_of(vm: VirtualMachine) -> str | None:
     scale_set = vm.model["properties"].get("virtualMachineScaleSet") or {}
     found: str | None = scale_set.get("id")
     return found.lower() if found else None
+
+
+def object_in(value: Any) -> Json:
+    """Give a body that is an object.
+
+    Raises:
+        ArmError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise arm_error(
+            "bad-content",
+            reason="Error converting the request body to type 'ResourceDefinition'. Path '', "
+            "line 1, position 1.",
+        )
+    return value
+
+
+def paged(exchange: Exchange, found: Iterator[Any], shown: Callable[[Any], Json]) -> Answer:
+    """Answer with a page of what was found, as it is shown, and where the next one is."""
+    size = page_size(exchange, MOST_ON_A_PAGE)
+    page = list(islice(found, size + 1))
+    body: Json = {"value": [shown(one) for one in page[:size]]}
+    if len(page) > size:
+        body["nextLink"] = next_link(exchange, page[size - 1].sequence)
+    return Answer(200, body)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from pytest_azurevm._facts import Addresses
 from pytest_azurevm._records import OperationStatus, VirtualMachine
 from pytest_azurevm._resource_ids import Address, references
 from pytest_azurevm._resource_types import Change, TypeRow, row_of
@@ -85,6 +86,7 @@ class Store:
         self._by_type: dict[str, dict[str, Resource]] = {}
         self._within: dict[str, dict[str, Resource]] = {}  # by what they directly belong to
         self._referrers: dict[str, dict[str, Resource]] = {}
+        self._addresses: dict[str, Addresses] = {}  # by subnet
 
     def find(self, key: str) -> Resource | None:
         """Give the resource of an ID in lower case."""
@@ -139,18 +141,37 @@ class Store:
         """Give those that refer to an ID, the one that came first before the others."""
         return list(self._referrers.get(key, _NOBODY).values())
 
+    def addresses(self, subnet: str) -> Addresses:
+        """Give the addresses of a subnet that are taken, whether or not that is there."""
+        return self._addresses.setdefault(subnet, Addresses())
+
     def _refer(self, resource: Resource) -> None:
+        subnet, address = _address_in(resource)
+        if address:
+            self.addresses(subnet).used.add(address)
         for target in references(resource.body):
             if target.lower() != resource.key:
                 self._referrers.setdefault(target.lower(), {})[resource.key] = resource
 
     def _forget_references(self, resource: Resource) -> None:
+        subnet, address = _address_in(resource)
+        if address:
+            self.addresses(subnet).release(address)
         for target in references(resource.body):
             others = self._referrers.get(target.lower())
             if others is not None:
                 others.pop(resource.key, None)
                 if not others:
                     del self._referrers[target.lower()]
+
+
+def _address_in(resource: Resource) -> tuple[str, str]:
+    """Give the subnet, and the address in it, that a resource has taken; "" for none."""
+    properties = resource.properties
+    address, subnet = properties.get("privateIPAddress"), properties.get("subnet")
+    if not isinstance(address, str) or not isinstance(subnet, dict):
+        return "", ""
+    return str(subnet.get("id") or "").lower(), address
 
 
 def _whole(resource: Resource) -> str:

@@ -12,14 +12,10 @@ from typing import Final
 
 from pytest_azurevm import _resource_types as types
 from pytest_azurevm._compute import Compute
-from pytest_azurevm._filled_in import (
-    DEFAULT_RULES,
-    FILLED_AT_THE_END,
-    Facts,
-    as_asked,
-    filled,
-    free_address,
-)
+from pytest_azurevm._facts import Facts
+from pytest_azurevm._filled_compute import FILLED_AT_THE_END, as_asked
+from pytest_azurevm._filled_in import filled
+from pytest_azurevm._filled_network import DEFAULT_RULES, free_address
 from pytest_azurevm._resource_ids import Address
 from pytest_azurevm._resource_types import Change
 from pytest_azurevm._store import Resource, ResourceOperation, Store, Verb
@@ -158,13 +154,9 @@ class Stored:
         old = resource.properties
         if old and str((old.get("subnet") or {}).get("id") or "").lower() == subnet_id:
             return old.get("privateIPAddress")
-        used = {
-            str(other.properties.get("privateIPAddress"))
-            for other in self._store.referrers(subnet_id)
-            if other is not resource
-        }
         subnet = self._store.find(subnet_id)
-        return free_address(None if subnet is None else subnet.body, used)
+        taken = self._store.addresses(subnet_id)
+        return free_address(None if subnet is None else subnet.body, taken)
 
     def _public_ip(self) -> str:
         self._public_ips += 1

@@ -50,35 +50,47 @@ class Wire:
     @property
     def has_request(self) -> bool:
         """Whether a whole request has been sent, for whoever is not told."""
-        head, end, body = bytes(self._sent).partition(_END_OF_HEAD)
-        if not end:
-            return False
-        headers = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + end))
-        if _is_chunked(headers):
-            return body.endswith(b"0" + _END_OF_HEAD)
-        return len(body) >= int(headers.get("Content-Length", "0"))
+        return self._request() is not None
 
     def answer(self) -> bytes:
         """Answer the request that has been sent.
 
         Raises:
-            AnswerLost: no answer comes: that was injected, or the fake has ended since.
+            AnswerLost: no answer comes: that was injected, the request does not end, or the fake
+                has ended since.
             AzureOutOfReach: it asks for something that is not served.
         """
-        reader = io.BytesIO(bytes(self._sent))
+        request = self._request()
         self._sent.clear()
-        method, target, _version = reader.readline().decode("iso-8859-1").split()
+        if request is None:
+            raise AnswerLost("timeout")
+        method, target, headers, body = request
         if method == "CONNECT":  # there is no proxy on this wire, only its client
             self._base = "https://" + target.rpartition(":")[0]
             return _TUNNEL
-        headers = http.client.parse_headers(reader)
-        body = _unchunked(reader) if _is_chunked(headers) else reader.read()
         url = target if "://" in target else self._base + target
         link = self._far_end(method, url)
         if link is None:
             raise AnswerLost("reset")
         response = link.handle(Request(method, url, dict(headers.items()), body, self._caller))
         return _as_bytes(response, with_body=method != "HEAD")
+
+    def _request(self) -> tuple[str, str, http.client.HTTPMessage, bytes] | None:
+        """Read what has been sent: method, target, headers, and body."""
+        if _END_OF_HEAD not in self._sent:
+            return None
+        reader = io.BytesIO(self._sent)
+        method, target, _version = reader.readline().decode("iso-8859-1").split()
+        headers = http.client.parse_headers(reader)
+        body: bytes | None
+        if headers.get("Transfer-Encoding", "").lower() == "chunked":
+            body = _unchunked(reader)
+        else:
+            length = int(headers.get("Content-Length", "0"))
+            body = reader.read(length)
+            if len(body) < length:
+                return None
+        return None if body is None else (method, target, headers, body)
 
 
 def _as_bytes(response: Response, *, with_body: bool) -> bytes:
@@ -92,13 +104,16 @@ def _as_bytes(response: Response, *, with_body: bool) -> bytes:
     return head + response.body if with_body else head
 
 
-def _is_chunked(headers: http.client.HTTPMessage) -> bool:
-    return headers.get("Transfer-Encoding", "").lower() == "chunked"
-
-
-def _unchunked(reader: io.BytesIO) -> bytes:
+def _unchunked(reader: io.BytesIO) -> bytes | None:
+    """Give what is sent in chunks, or ``None`` as long as the last one has not come."""
     body = bytearray()
-    while size := int(reader.readline().partition(b";")[0], 16):
+    while line := reader.readline():
+        if not line.endswith(b"\n"):
+            break
+        size = int(line.partition(b";")[0], 16)
         body += reader.read(size)
-        reader.readline()
-    return bytes(body)
+        if not reader.readline().endswith(b"\n"):
+            break
+        if not size:
+            return bytes(body)
+    return None

@@ -134,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for future in started:
             result = future.result()
             results.append(result)
-            print(f"{result.column.name}: {'failed' if result.failed else 'passed'}", flush=True)
+            name = f"{result.column.name}, Python {result.versions.get('Python', '-')}"
+            print(f"{name}: {'failed' if result.failed else 'passed'}", flush=True)
             if result.failed:
                 print(result.output, flush=True)
     print()

@@ -102,7 +102,8 @@ def by_urllib(method: str, url: str, body: Any = None) -> Answer:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        # Of its own: urlopen keeps the proxies that its first caller found.
+        with urllib.request.build_opener().open(request, timeout=30) as answer:
             return Answer(answer.status, answer.headers, answer.read().decode())
     except urllib.error.HTTPError as error:
         with error:

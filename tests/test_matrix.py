@@ -173,7 +173,7 @@ def test_the_exit_code_says_whether_all_passed(monkeypatch, capsys, failed, code
 
     assert matrix.main(["--only", "33", "--jobs", "2"]) == code
     out = capsys.readouterr().out
-    assert out.splitlines()[0] == "33-low: passed"
+    assert out.splitlines()[0] == "33-low, Python 3.11.7: passed"
     assert out.splitlines()[-1] == f"4 passed, {failed} failed"
     assert ("what pytest said" in out) == bool(failed)
 

@@ -398,6 +398,19 @@ def test_addresses_are_given_in_order_and_kept(fake):
     assert taken == ["10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.4"]
 
 
+def test_an_address_that_was_given_back_is_given_again(fake):
+    """The address of an interface that is deleted is the next one that is given."""
+    made(fake, NETWORK, network("a"))
+    for name in ("one", "two", "three"):
+        made(fake, f"{NETWORKS}/networkInterfaces/{name}", nic())
+    ask(fake, "DELETE", f"{NETWORKS}/networkInterfaces/one")
+    fake.clock.run_until_idle()
+    shown = made(fake, f"{NETWORKS}/networkInterfaces/four", nic())
+
+    [configuration] = shown["properties"]["ipConfigurations"]
+    assert configuration["properties"]["privateIPAddress"] == "10.0.0.4"
+
+
 def test_a_public_address_is_known_once_it_is_used(fake):
     """A static address is known at once, a dynamic one when a machine has it."""
     made(fake, NETWORK, network("a"))
@@ -698,6 +711,29 @@ def test_references_are_one_of_two():
     """References that are neither lenient nor strict are refused."""
     with pytest.raises(ValueError, match="references 'loose' is not one of lenient, strict"):
         FakeCompute(references="loose")
+
+
+def test_a_reset_fake_is_empty(fake):
+    """Nothing that was stored outlives a reset."""
+    made(fake, NETWORK, network("a"))
+    fake.reset()
+
+    assert named(ask(fake, "GET", f"{SUBSCRIPTION}/resources")) == []
+    assert ask(fake, "GET", GROUP).status == 404
+
+
+def test_each_subscription_is_apart(fake):
+    """A subscription that something was made in is listed, and has nothing of another's."""
+    other = "/subscriptions/00000000-0000-4000-8000-0000000000AB"
+    made(fake, GROUP)
+    made(fake, GROUP.replace(SUBSCRIPTION, other))
+    ids = [one["subscriptionId"] for one in body_of(ask(fake, "GET", "/subscriptions"))["value"]]
+
+    assert ids == [SUBSCRIPTION[15:], other[15:].lower()]
+    assert len(named(ask(fake, "GET", f"{other}/resourceGroups"))) == 1
+    ask(fake, "DELETE", GROUP)
+    fake.clock.run_until_idle()
+    assert ask(fake, "GET", GROUP.replace(SUBSCRIPTION, other)).status == 200
 
 
 # --- calls and failures ------------------------------------------------------------------------

@@ -442,7 +442,7 @@ def test_what_a_test_patches_is_patched(url, fake):
 
     for owner, name, ask in (
         (RequestsTransport, "send", by_a_pipeline),
-        (fake.client.virtual_machines, "get", by_the_sdk),
+        (type(fake.client.virtual_machines), "get", by_the_sdk),
     ):
         patch = mock.patch.object(owner, name, side_effect=ZeroDivisionError)
         with patch, pytest.raises(ZeroDivisionError):

@@ -675,6 +675,35 @@ def test_a_connection_of_http_client_is_kept(url):
     connection.close()
 
 
+def test_a_request_that_does_not_end_is_not_answered(url, fake):
+    """Who announces more than is sent waits for an answer until the time is out."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(parts.hostname)
+    connection.putrequest("PATCH", f"{parts.path}?{parts.query}")
+    connection.putheader("Content-Length", "9")
+    connection.endheaders(b"{}")
+
+    with pytest.raises(TimeoutError):
+        connection.getresponse()
+    assert list(fake.calls) == []
+
+
+def test_a_chunk_that_looks_like_the_last_one_is_not(url, fake):
+    """A body is read to its end, whatever its chunks end with."""
+
+    async def parts():
+        for part in (b'{"tags": {"a": "0"}}\r\n0\r\n', b"\r\n"):
+            yield part
+            await asyncio.sleep(0)
+
+    async def patch():
+        async with aiohttp.ClientSession() as s, s.patch(url, data=parts()) as answer:
+            return answer.status
+
+    assert asyncio.run(patch()) == 400  # two documents in one
+    assert fake.vm("web-1").model.get("tags") is None
+
+
 # --- others ------------------------------------------------------------------------------------
 
 
@@ -700,6 +729,17 @@ def test_retries_at_somebody_elses_are_theirs(site, fake):
     with PipelineClient(site.url, policies=policies) as client:
         assert client.send_request(HttpRequest("GET", f"{site.url}/a")).status_code == 200
     assert site.asked == ["GET /a", "GET /a"]
+
+
+@pytest.mark.parametrize(("sleep", "virtual"), [("real", 0), ("virtual", 0.001)])
+def test_pauses_between_tries_elsewhere_are_as_real_as_sleep(site, sleep, virtual):
+    """Between tries at another site, azure-core pauses on the clock only where sleep is virtual."""
+    site.answers.extend([(503, {}, b"")] * 2)  # after the first of which it asks again at once
+    policies = [RetryPolicy(retry_total=2, retry_mode="fixed", retry_backoff_factor=0.001)]
+
+    with FakeCompute(sleep=sleep) as fake, PipelineClient(site.url, policies=policies) as client:
+        assert client.send_request(HttpRequest("GET", f"{site.url}/a")).status_code == 200
+        assert passed(fake) == virtual
 
 
 @pytest.mark.parametrize("name", ["requests", "httpx", "async_httpx", "urllib3"])

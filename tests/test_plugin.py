@@ -741,3 +741,26 @@ def test_a_fixture_may_be_entered_again_in_the_test(pytester):
     )
 
     run(pytester, "-W", "error").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("how", ["marker", "ini", "flag"])
+def test_references_are_strict_by_marker_ini_and_flag(pytester, how):
+    """A fake can be asked to know nothing that was not made, in each of the three ways."""
+    marker = "pytestmark = pytest.mark.azurevm(references='strict')" if how == "marker" else ""
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from azure.core.exceptions import HttpResponseError
+
+        {marker}
+
+        def test_nothing_is_taken_to_exist(fake_compute):
+            with pytest.raises(HttpResponseError, match="ResourceGroupNotFound"):
+                fake_compute.client.virtual_machines.get("shop", "web-1")
+        """
+    )
+    if how == "ini":
+        pytester.makeini("[pytest]\nazurevm_references = strict\n")
+    flags = ["--azurevm-references=strict"] if how == "flag" else []
+
+    run(pytester, *flags).assert_outcomes(passed=1)

@@ -48,6 +48,8 @@ def settings() -> None:
     FakeCompute(start=_dt.datetime(2026, 1, 1, tzinfo=_dt.timezone.utc))
     FakeCompute(timing="fast")  # type: ignore[arg-type]
     FakeCompute(edition="book")  # type: ignore[arg-type]
+    FakeCompute(references="strict")
+    FakeCompute(references="loose")  # type: ignore[arg-type]
     FakeCompute(autojump="no")  # type: ignore[arg-type]
     FakeCompute("slow")  # type: ignore[call-arg]
     taken.edition = "both"  # type: ignore[assignment]
