@@ -50,6 +50,7 @@ class Attachments(Stored, Beside):
         self._disks: dict[str, VirtualMachine] = {}
         self._disks_of: dict[str, tuple[str, ...]] = {}
         self._unmade: dict[str, _Unmade] = {}  # disks that are no resources yet, by key
+        self._unseeded: list[VirtualMachine] = []  # whose references are no resources yet
         self._billed: dict[VirtualMachine, int] = {}  # disks that a machine has left behind
         compute.beside = self
 
@@ -118,9 +119,10 @@ class Attachments(Stored, Beside):
         """
         for nic in models.nics(model):
             key = nic.lower()
-            if self._store.find(key) is None:
-                if self.strict:
-                    raise arm_error("no-such-child", id=nic)
+            found = self.find(nic) if self.strict else self._store.find(key)
+            if found is None and self.strict:
+                raise arm_error("no-such-child", id=nic)
+            if found is None or found.taken_to_exist:
                 continue
             user = self._nics.get(key)
             if user is not None and user is not vm and user.deleted_us is None:
@@ -186,18 +188,29 @@ class Attachments(Stored, Beside):
     def take_group_to_exist(self, subscription: str, name: str, region: str) -> None:
         """Take note of a group that nobody made, and that something is in."""
 
-    def catch_up(self) -> None:
-        """Make resources of the disks that machines have had since the last time.
+    def seeded(self, vm: VirtualMachine) -> None:
+        """Note a machine that has long been there, and so has what it refers to."""
+        self._unseeded.append(vm)
 
-        Most are never looked at, and are not worth more than a note until somebody does.
+    def _seed_references(self, vm: VirtualMachine) -> None:
+        """Put into place what a machine refers to, as far as it is not there."""
+
+    def catch_up(self) -> None:
+        """Make resources of what machines have had since the last time, or were seeded with.
+
+        Most of it is never looked at, and not worth more than a note until somebody does.
         """
+        unseeded, self._unseeded = self._unseeded, []
+        for vm in unseeded:
+            if vm.deleted_us is None:
+                self._seed_references(vm)
         unmade, self._unmade = self._unmade, {}
         for made in unmade.values():
             self._make_disk(made)
 
     def find(self, resource_id: str) -> Resource | None:
         """Give the resource of an ID, in any spelling."""
-        if self._unmade:
+        if self._unmade or self._unseeded:
             self.catch_up()
         return super().find(resource_id)
 

@@ -537,8 +537,7 @@ class FakeCompute:
                 defaults["properties"]["hardwareProfile"] = {"vmSize": size}
                 body = _read(models.merged(defaults, asked))
                 vm = self._compute.seed(subscription, resource_group, name, body, power_state)
-                if self._references == "strict":
-                    self._neighbours.seed_references(vm)
+                self._neighbours.seeded(vm)
             except ArmError as error:
                 raise ValueError(f"Azure would not have {name}: {error}") from None
             return FakeVM(self._compute, vm)

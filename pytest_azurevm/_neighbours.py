@@ -116,7 +116,7 @@ class Neighbours(ResourceJudge):
 
     # --- seeded --------------------------------------------------------------------------------
 
-    def seed_references(self, vm: VirtualMachine) -> None:
+    def _seed_references(self, vm: VirtualMachine) -> None:
         """Put into place what a machine that has long been there refers to, as far as it is not.
 
         A network for its group, and its network interfaces in that.
@@ -137,6 +137,7 @@ class Neighbours(ResourceJudge):
 
     def _seed(self, address: Address, vm: VirtualMachine, properties: Json) -> None:
         resource = self._new(address, vm.location)
+        resource.taken_to_exist = not self.strict
         self._fill(resource, {"location": vm.location, "properties": properties})
         self._settle(resource)
 
@@ -144,12 +145,14 @@ class Neighbours(ResourceJudge):
 
     def listed(self, resource_type: str, scope: str, *, after: int = 0) -> Iterator[Resource]:
         """Give the resources of a type below a scope, in the order of their creation."""
+        self.catch_up()
         return self._store.of_type(resource_type, scope, after=after)
 
     def everything(
         self, subscription: str, group: str = "", *, after: int = 0
     ) -> list[Resource | VirtualMachine]:
         """Give a subscription's, or a group's, resources that belong to no other, and machines."""
+        self.catch_up()
         groups = [group] if group else [one.name for one in self.groups(subscription)]
         found: list[Resource | VirtualMachine] = [
             one

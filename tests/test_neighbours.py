@@ -617,6 +617,8 @@ def test_a_list_shows_more_if_it_is_asked_to(fake):
         ("net", "2026-01-01T00:00:00.0000000Z", "Succeeded"),
         ("web-1", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
         ("web-1_OsDisk", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+        ("shop-vnet", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
+        ("web-1-nic", "2026-01-01T00:01:03.0000000Z", "Succeeded"),
     ]
     assert "changedTime" not in body_of(listed)["value"][0]
 
@@ -624,8 +626,8 @@ def test_a_list_shows_more_if_it_is_asked_to(fake):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("resourceType eq 'Microsoft.Network/virtualNetworks'", ["net"]),
-        ("resourceType ne 'microsoft.network/virtualnetworks'", ["v", "web-1", "web-1_OsDisk"]),
+        ("resourceType eq 'Microsoft.Network/virtualNetworks'", ["net", "shop-vnet"]),
+        ("resourceType ne 'microsoft.network/virtualnetworks'", ["v", "web-1", "web-1_OsDisk", "web-1-nic"]),
         ("name eq 'V'", ["v"]),
         ("tagName eq 'team' and tagValue eq 'red'", ["v"]),
         ("tagName eq 'team'", ["net", "v"]),
@@ -734,6 +736,25 @@ def test_a_strict_fake_knows_only_what_was_made(strict):
     made(strict, NETWORK, network("a"))
     made(strict, NIC, nic())
     assert ask(strict, "PUT", VM, machine()).status == 201
+
+
+def test_a_seeded_machine_has_an_interface_for_who_looks(fake):
+    """In a lenient fake, too, a seeded machine's interface and address can be read, and are its."""
+    vm = fake.add_vm("web-1", resource_group="shop")
+    (interface,) = vm.model["properties"]["networkProfile"]["networkInterfaces"]
+    properties = body_of(ask(fake, "GET", interface["id"]))["properties"]
+
+    assert properties["virtualMachine"]["id"] == vm.id
+    assert properties["ipConfigurations"][0]["properties"]["privateIPAddress"] == "10.0.0.4"
+    assert refusal_of(ask(fake, "DELETE", interface["id"]))[1] == "NicInUse"
+
+
+def test_a_look_at_an_interface_that_nobody_made_binds_nobody(fake):
+    """Machines that name one and the same interface, which nobody made, are taken as they come."""
+    nic = {"networkProfile": {"networkInterfaces": [{"id": NIC}]}}
+    for name in ("web-1", "web-2"):
+        fake.add_vm(name, resource_group="shop", parameters={"properties": nic})
+        assert ask(fake, "GET", NIC).status == 200
 
 
 def test_a_seeded_machine_brings_what_it_names(strict):

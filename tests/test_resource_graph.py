@@ -60,7 +60,7 @@ def test_a_machine_is_a_row_with_its_power_state(fake):
 
 
 def test_what_belongs_to_a_machine_is_there_too(fake):
-    """A machine's disk and its extensions are rows as well, each of its type."""
+    """What a machine has, and its extensions, are rows as well, each of its type."""
     fake.add_vm("web-1", resource_group="shop")
     agent = {
         "publisher": "Microsoft.Azure.Monitor",
@@ -76,6 +76,8 @@ def test_what_belongs_to_a_machine_is_there_too(fake):
         "microsoft.compute/disks": 1,
         "microsoft.compute/virtualmachines": 1,
         "microsoft.compute/virtualmachines/extensions": 1,
+        "microsoft.network/networkinterfaces": 1,
+        "microsoft.network/virtualnetworks": 1,
     }
     (disk,) = found(fake, "Resources | where type endswith '/disks'")["data"]
     assert disk["managedBy"] == fake.vm("web-1").id
