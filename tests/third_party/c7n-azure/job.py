@@ -199,7 +199,7 @@ def test_waits_out_the_throttling(fake_compute, custodian):
 
 
 def test_gives_up_when_throttled_for_long(fake_compute, custodian):
-    """Longer than half a minute it does not wait, and fails with nothing done."""
+    """Longer than 45 s it does not wait, and fails with nothing done."""
     fake_compute.add_vm("web-1")
     fake_compute.inject(failures.Throttled(retry_after=600), on="list_all", times=None)
 
