@@ -57,6 +57,15 @@ _ROWS: Final = (
     _Row("usgovcloudapi.net",                  "other",    "doc: Azure Government's data planes"),
     _Row("chinacloudapi.cn",                   "other",    "doc: data planes of Azure in China"),
     _Row("azurecr.io",                         "other",    "doc: container registries"),
+    _Row("azconfig.io",                        "other",    "doc: app configuration"),
+    _Row("azure-api.net",                      "other",    "doc: API management"),
+    _Row("azuredatabricks.net",                "other",    "doc: Databricks"),
+    _Row("azureml.ms",                         "other",    "doc: machine learning"),
+    _Row("loganalytics.io",                    "other",    "doc: log analytics"),
+    _Row("scm.azurewebsites.net",              "other",    "doc: what deploys to a site; the site itself is its owner's"),
+    _Row("services.visualstudio.com",          "other",    "doc: application insights"),
+    _Row("b2clogin.com",                       "other",    "doc: signing in customers"),
+    _Row("ciamlogin.com",                      "other",    "doc: signing in customers"),
 )  # fmt: skip
 # fmt: on
 _PARTS: Final[dict[str, Part]] = {row.host: row.part for row in _ROWS}

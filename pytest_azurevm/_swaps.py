@@ -76,7 +76,8 @@ class Swaps(MetaPathFinder):
 
     def undo(self) -> None:
         """Put everything back."""
-        sys.meta_path.remove(self)
+        if self in sys.meta_path:  # a test may have changed that list, too
+            sys.meta_path.remove(self)
         self._awaited.clear()
         while self._undo:
             self._undo.pop()()
@@ -93,9 +94,16 @@ class Swaps(MetaPathFinder):
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Then(spec.loader, self._awaited.pop(fullname))
+                    spec.loader = _Then(spec.loader, self._has_been_imported)
                 return spec
         return None
+
+    def _has_been_imported(self, module: ModuleType) -> None:
+        # Not before: whoever only looks whether there is such a module does not import it. And
+        # where all has been put back meanwhile, nothing is waited for.
+        act = self._awaited.pop(module.__name__, None)
+        if act is not None:
+            act(module)
 
 
 def genuine(owner: Any) -> Any:

@@ -24,6 +24,8 @@ from pytest_azurevm._hosts import host_of, is_served, part_of, part_of_url
         ("https://md-x.z34.blob.storage.azure.net:443/log", "other"),
         ("https://shop.vault.azure.net/secrets/x", "other"),
         ("https://prices.azure.com/api", "other"),
+        ("https://shop.scm.azurewebsites.net/api/zipdeploy", "other"),
+        ("https://shop.azconfig.io/kv", "other"),
     ],
 )
 def test_a_url_belongs_to_a_part_of_azure(url, part):

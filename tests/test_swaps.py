@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -77,6 +78,38 @@ def test_a_module_is_met_when_it_is_imported(swaps, later):
     __import__(later)
     __import__(later)
     assert met == ["as written"]
+
+
+def test_whoever_only_looks_for_a_module_does_not_import_it(swaps, later):
+    """A module that somebody looked for, and imported later, is met when it is imported."""
+    met = []
+    swaps.when_imported(later, lambda module: met.append(module.name))
+    assert importlib.util.find_spec(later)
+    assert met == []
+
+    __import__(later)
+    assert met == ["as written"]
+
+
+def test_a_module_that_was_found_before_the_end_is_not_met_after_it(swaps, later):
+    """What was found in time, and loaded once everything is put back, is nobody's business."""
+    met = []
+    swaps.when_imported(later, met.append)
+    spec = importlib.util.find_spec(later)
+    swaps.undo()
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    assert met == []
+
+
+def test_everything_is_put_back_whoever_has_changed_the_finders(swaps):
+    """A test that put back the list of finders itself keeps nothing else from being put back."""
+    owner = SimpleNamespace(name="first")
+    swaps.exchange(owner, "name", "second")
+    sys.meta_path.remove(swaps)
+
+    swaps.undo()
+    assert owner.name == "first"
 
 
 def test_a_module_that_was_met_looks_as_ever(swaps, later):
