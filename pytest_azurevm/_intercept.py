@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
@@ -100,18 +100,20 @@ class _Interception:
         self._swaps.wrap(module.TrioRequestsTransport, "sleep", self._sleeping_in_task)
 
     def _in_aiohttp(self, module: Any) -> None:
-        self._swaps.wrap(module.AioHttpTransport, "send", self._sending_in_task)
+        sending = partial(self._sending_in_task, over_requests=False)
+        self._swaps.wrap(module.AioHttpTransport, "send", sending)
         self._swaps.wrap(module.AioHttpTransport, "sleep", self._sleeping_in_task)
 
     def _sending(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def send(transport: Any, request: Any, **kwargs: Any) -> Any:
             link = self.far_end(request.method, request.url)
-            if link is None:
+            if link is not None:
+                self._reached.add(transport)
+            if link is None or _other_mocks.stand_before_requests():
                 with asking(request.method, request.url):
                     return original(transport, request, **kwargs)
             transport.open()  # which refuses one that was closed, as in production
-            self._reached.add(transport)
             return link.send(request)
 
         return send
@@ -127,14 +129,17 @@ class _Interception:
 
         return sleep
 
-    def _sending_in_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _sending_in_task(
+        self, original: Callable[..., Any], *, over_requests: bool = True
+    ) -> Callable[..., Any]:
         @wraps(original)
         async def send(transport: Any, request: Any, **kwargs: Any) -> Any:
             link = self.far_end(request.method, request.url)
-            if link is None:
+            if link is not None:
+                self._reached.add(transport)
+            if link is None or (over_requests and _other_mocks.stand_before_requests()):
                 with asking(request.method, request.url):
                     return await original(transport, request, **kwargs)
-            self._reached.add(transport)
             return link.send_from_task(request)
 
         return send

@@ -16,6 +16,7 @@ back, has the rest of its sleep in the other time. Only the SDK's own sleeps end
 from __future__ import annotations
 
 import asyncio
+import math
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -55,6 +56,7 @@ class _Loop:
         self.rest: Rest | None = None  # while the loop's thread is at rest
         self.adopted: tuple[float, int] | None = None  # its time, and the clock's, at adoption
         self.resolution_s = 0.0  # its own
+        self.slow_s = 0.0  # its own, after which a callback is told of
         self.broken: Exception | None = None  # what ends the loop at its next look at the time
 
     def is_busy(self) -> bool:
@@ -108,6 +110,7 @@ class _Loop:
         ahead_s = self.time()
         self.adopted = None
         self.loop._clock_resolution = self.resolution_s  # type: ignore[attr-defined]  # noqa: SLF001
+        self.loop.slow_callback_duration = self.slow_s
         del self.loop.time
         ahead_s -= self.loop.time()
         for timer in self.loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001
@@ -206,6 +209,9 @@ class Loops:
                     owner.give_back()
                 state.adopted = (self._originals["time"](loop), self._clock.now_us)
                 state.resolution_s = loop._clock_resolution  # type: ignore[attr-defined]  # noqa: SLF001
+                state.slow_s = loop.slow_callback_duration
+                # In debug mode a callback in which virtual time passes would be taken for slow.
+                loop.slow_callback_duration = math.inf
                 loop.time = state.time  # type: ignore[method-assign]
                 loop._clock_resolution = _RESOLUTION_S  # type: ignore[attr-defined]  # noqa: SLF001
                 if loop._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001

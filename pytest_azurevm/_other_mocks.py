@@ -2,7 +2,8 @@
 
 They sit above the fake, which answers where connections are made, so that they go first, in
 whatever order they and the fake were started. Left alone, though, they refuse whatever they do not
-know. What the fake answers they let pass instead, and keep no record of it.
+know. What the fake answers they let pass instead, and keep no record of it. So SDK clients, which
+are answered higher up, go the long way as long as somebody stands in that of ``requests``.
 
 pytest-httpx and aioresponses are not among them: what these shall let pass is told by an option of
 their own (``should_mock``, ``passthrough``).
@@ -10,6 +11,7 @@ their own (``should_mock``, ``passthrough``).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
@@ -28,6 +30,16 @@ def install(swaps: Swaps, answers: Answers) -> None:
         ("vcr.cassette", _in_vcr),
     ):
         swaps.when_imported(module, partial(mend, swaps, answers), may_differ=True)
+
+
+def stand_before_requests() -> bool:
+    """Whether anybody has put something of his own in the place of what sends for ``requests``."""
+    sessions = sys.modules.get("requests.sessions")
+    if sessions is None:
+        return False
+    own = "requests.sessions", "requests.adapters"
+    senders = sessions.Session.send, sessions.HTTPAdapter.send
+    return tuple(getattr(sender, "__module__", "") for sender in senders) != own
 
 
 def _in_responses(swaps: Swaps, answers: Answers, module: Any) -> None:

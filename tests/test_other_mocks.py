@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -23,6 +24,8 @@ import vcr
 from azure.core import PipelineClient
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
+from azure.identity import DefaultAzureCredential
+from azure.mgmt.compute import ComputeManagementClient
 from requests.adapters import HTTPAdapter
 from responses.registries import OrderedRegistry
 from urllib3.util import Retry
@@ -288,6 +291,45 @@ def test_clients_of_the_sdks_are_answered_by_mocks_too(fake):
 
 
 # --- requests_mock -----------------------------------------------------------------------------
+
+
+MACHINE = re.compile(r".*/virtualMachines/mocked[?].*")
+
+
+def a_machine_in_responses():
+    """Start a mock of responses' that knows one machine."""
+    mocks = responses.RequestsMock()
+    mocks.start()
+    mocks.get(MACHINE, json={"name": "mocked", "location": "the test's"})
+    return mocks.stop
+
+
+def a_machine_in_requests_mock():
+    """Start a mock of requests_mock's that knows one machine."""
+    mocks = requests_mock.Mocker()
+    mocks.start()
+    mocks.get(MACHINE, json={"name": "mocked", "location": "the test's"})
+    return mocks.stop
+
+
+@pytest.mark.parametrize("begin", [a_machine_in_responses, a_machine_in_requests_mock])
+@pytest.mark.parametrize("mock_first", [True, False])
+def test_a_mock_answers_sdk_clients_for_arm_too(begin, mock_first):
+    """A client of compute is answered by a mock that knows its URL, else by the fake, exactly."""
+    with ExitStack() as stack:
+        if mock_first:
+            stack.callback(begin())
+        fake = stack.enter_context(FakeCompute())
+        if not mock_first:
+            stack.callback(begin())
+        fake.add_vm("web-1", resource_group="rg")
+        client = ComputeManagementClient(DefaultAzureCredential(), fake.subscription_id)
+        assert client.virtual_machines.get("rg", "mocked").location == "the test's"
+        poller = client.virtual_machines.begin_deallocate("rg", "web-1")
+        assert fake.vm("web-1").power_state == "deallocating"
+        fake.clock.advance(minutes=5)
+        assert poller.done()
+        assert not fake.calls.filter(vm="mocked")
 
 
 def test_requests_mock_counts_its_own_calls_only(url):

@@ -741,6 +741,23 @@ def test_a_sync_poller_moves_beside_a_loop(fake):
     assert asyncio.run(life()) == (False, True)
 
 
+def test_a_loop_in_debug_mode_takes_no_callback_for_slow(fake, caplog):
+    """Virtual time that passes within a callback is no slowness, and the loop's own limit stays."""
+
+    async def nap_for_long() -> None:
+        await asyncio.sleep(60)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.set_debug(True)
+        loop.run_until_complete(nap_for_long())
+        fake.close()
+        assert loop.slow_callback_duration == 0.1
+    finally:
+        loop.close()
+    assert "took" not in caplog.text
+
+
 # --- trio --------------------------------------------------------------------------------------
 
 
