@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as _dt
 import json
+import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
@@ -61,6 +62,7 @@ References: TypeAlias = Literal["lenient", "strict"]
 _SLEEPS: Final[tuple[str, ...]] = get_args(Sleeps)
 _REFERENCES: Final[tuple[str, ...]] = get_args(References)
 _SETTABLE: Final = ("throttling",)
+_SUBSCRIPTION: Final = re.compile(r"/subscriptions/([^/?]+)", re.IGNORECASE)
 _SHOWN: Final = 10  # machines, and calls, in the report of a failing test
 _NAMED: Final = 50  # machines, in the message about one that is not there
 # What stands on the stack between whoever enters a fake and the fake.
@@ -641,7 +643,18 @@ class FakeCompute:
         last = self.calls[-_SHOWN:]
         lines.append(f"last {len(last)} of {len(self.calls)} calls:" if last else "no calls")
         lines += [f"  {call}" for call in last]
+        lines += [
+            f"there is no machine in subscription {named}, which was asked; "
+            f"fake.add_vm(..., subscription_id={named!r}) puts one there"
+            for named in self._asked_in_vain(vms)
+        ]
         return "\n".join(lines)
+
+    def _asked_in_vain(self, vms: Sequence[VirtualMachine]) -> list[str]:
+        """Give the subscriptions that requests named, where every machine is in another one."""
+        found = (_SUBSCRIPTION.search(call.url) for call in self.calls)
+        asked = dict.fromkeys(match[1].lower() for match in found if match is not None)
+        return [one for one in asked if vms and all(vm.subscription_id != one for vm in vms)]
 
 
 def _caller() -> str:

@@ -225,6 +225,37 @@ def test_a_report_shows_what_is_under_way_first(pytester):
     )
 
 
+def test_a_report_says_that_another_subscription_was_asked(pytester):
+    """Where the application's clients name a subscription without machines, the report says so."""
+    pytester.makepyfile(
+        """
+        from azure.identity import DefaultAzureCredential
+        from azure.mgmt.compute import ComputeManagementClient
+
+        THEIRS = "5d3c1a2b-0c4e-4f6a-8b7d-9e1f2a3b4c5d"
+
+        def test_failing(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop")
+            client = ComputeManagementClient(DefaultAzureCredential(), THEIRS)
+            client.virtual_machines.get("shop", "web-1")
+
+        def test_right(fake_compute):
+            fake_compute.add_vm("web-1", resource_group="shop", subscription_id=THEIRS)
+            client = ComputeManagementClient(DefaultAzureCredential(), THEIRS)
+            assert client.virtual_machines.get("shop", "web-1") is None
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(failed=2)
+    theirs = "5d3c1a2b-0c4e-4f6a-8b7d-9e1f2a3b4c5d"
+    told = (
+        f"there is no machine in subscription {theirs}, which was asked; "
+        f"fake.add_vm(..., subscription_id='{theirs}') puts one there"
+    )
+    assert result.stdout.str().count(told) == 1
+
+
 def test_a_report_moves_no_time(pytester):
     """Making the report neither looks at frozen time nor moves the fake's."""
     pytester.makepyfile(
