@@ -155,16 +155,25 @@ def checked_group(group: str) -> None:
         raise arm_error("bad-group", group=group, characters=bad or group[90:] or group[-1:])
 
 
-def checked_resource_name(name: str) -> None:
-    """Judge a resource's name as the front door does; a type's own rules are its provider's.
+def checked_characters(name: str) -> None:
+    """Judge what the front door judges of any name.
 
     Raises:
-        ArmError: it is too long, holds forbidden characters, or ends badly.
+        ArmError: it holds forbidden characters, or ends badly.
     """
     bad = "".join(sorted(set(_BAD_IN_A_NAME.findall(name))))
     if bad:
         raise arm_error("bad-name", name=name, characters=bad)
     if name[-1:] in (".", " "):
         raise arm_error("name-ends-badly", name=name, characters=name[-1])
+
+
+def checked_resource_name(name: str) -> None:
+    """Judge a resource's name as the front door does; a type's own rules are its provider's.
+
+    Raises:
+        ArmError: it is too long, holds forbidden characters, or ends badly.
+    """
+    checked_characters(name)
     if len(name) > _LONGEST:
         raise arm_error("long-resource-name", name=name, longest=_LONGEST)

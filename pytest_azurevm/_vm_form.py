@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
 from pytest_azurevm._errors import ArmError, arm_error
+from pytest_azurevm._resource_ids import checked_characters
 from pytest_azurevm._vm_schema import VIRTUAL_MACHINE, Member
 
 Json: TypeAlias = dict[str, Any]
@@ -149,20 +150,13 @@ def _place(name: str, text: str) -> str:
     return f"line {before.count(chr(10)) + 1}, position {len(before) - before.rfind(chr(10)) - 1}"
 
 
-_BAD_IN_A_NAME: Final = re.compile(r"[<>%&:\\?/#\x00-\x1f]")
-
-
 def checked_name(name: str) -> None:
     """Judge a VM's name.
 
     Raises:
         ArmError: it is too long, holds forbidden characters, or ends badly.
     """
-    bad = "".join(sorted(set(_BAD_IN_A_NAME.findall(name))))
-    if bad:
-        raise arm_error("bad-name", name=name, characters=bad)
-    if name[-1:] in (".", " "):
-        raise arm_error("name-ends-badly", name=name, characters=name[-1])
+    checked_characters(name)
     if not 1 <= len(name) <= 64:
         raise arm_error("long-name", name=name, target="vmName")
 

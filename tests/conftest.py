@@ -10,6 +10,7 @@ import pytest
 
 import pytest_azurevm
 from pytest_azurevm import FakeCompute
+from tests.plain_clients import a_site, vm_url
 
 pytest_plugins = ["pytester"]
 
@@ -28,3 +29,17 @@ def _same_package(request: pytest.FixtureRequest) -> None:
         monkeypatch = request.getfixturevalue("monkeypatch")
         root = str(Path(pytest_azurevm.__file__).parents[1])
         monkeypatch.setenv("PYTHONPATH", root, prepend=os.pathsep)
+
+
+@pytest.fixture
+def site():
+    """A site of somebody else's."""
+    with a_site() as site:
+        yield site
+
+
+@pytest.fixture
+def url(fake) -> str:
+    """Give the URL of a running machine."""
+    fake.add_vm("web-1", resource_group="rg")
+    return vm_url(fake)

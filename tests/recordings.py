@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pytest_azurevm import FakeCompute
@@ -323,3 +323,25 @@ def _disks_of(body: Any) -> list[str]:
     if not storage:
         return []
     return [disk["name"] for disk in (storage["osDisk"], *storage["dataDisks"]) if "name" in disk]
+
+
+class Allowed(NamedTuple):
+    """A difference that stays; ``*`` stands for any text."""
+
+    scenarios: tuple[str, ...]
+    path: str
+    recorded: str
+    ours: str
+    reason: str
+
+    def covers(self, difference: Difference) -> bool:
+        """Whether a difference is this one."""
+        return (
+            _is_like(difference.path, self.path)
+            and _is_like(difference.recorded, self.recorded)
+            and _is_like(difference.ours, self.ours)
+        )
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None

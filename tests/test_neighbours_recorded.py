@@ -10,16 +10,24 @@ tests are skipped, and the facts that matter most are checked by ``test_neighbou
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 
 from pytest_azurevm import FakeCompute
 from pytest_azurevm._http import Request, Response
-from tests.recordings import ABSENT, SUBSCRIPTION, WIRE, Difference, Exchange, differences, load
+from tests.recordings import (
+    ABSENT,
+    SUBSCRIPTION,
+    WIRE,
+    Allowed,
+    Difference,
+    Exchange,
+    differences,
+    load,
+)
 
 pytestmark = pytest.mark.skipif(
     not WIRE.is_dir(), reason="no recorded traffic here: there is no folder shared/wire"
@@ -89,16 +97,6 @@ def _goes_on(exchange: Exchange) -> bool:
     return (body.get("status") or properties.get("provisioningState")) in _PASSING
 
 
-class Allowed(NamedTuple):
-    """A difference that stays; ``*`` stands for any text."""
-
-    scenarios: tuple[str, ...]
-    path: str
-    recorded: str
-    ours: str
-    reason: str
-
-
 # fmt: off
 DIFFERENCES: Final = (
     Allowed((_ACCESS, _DISK, _SNAPSHOT, _VM_2022, _MISSING), "Location", ABSENT, "*/operationresults/*", "5 of 25 first looks at a group's delete have none, and nothing tells them apart"),
@@ -141,18 +139,6 @@ def replayed(scenario: str) -> tuple[Difference, ...]:
     return tuple(replay.differences)
 
 
-def _is_like(text: str, pattern: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
-
-
-def _is_allowed(difference: Difference, allowed: Allowed) -> bool:
-    return (
-        _is_like(difference.path, allowed.path)
-        and _is_like(difference.recorded, allowed.recorded)
-        and _is_like(difference.ours, allowed.ours)
-    )
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_answers_differ_only_where_the_table_says(scenario):
     """A recorded scenario is answered as Azure answered it, but for the table of differences."""
@@ -160,7 +146,7 @@ def test_answers_differ_only_where_the_table_says(scenario):
     unexplained = [
         str(difference)
         for difference in replayed(scenario)
-        if not any(_is_allowed(difference, row) for row in rows)
+        if not any(row.covers(difference) for row in rows)
     ]
     assert not unexplained, "\n".join(unexplained)
 
@@ -172,6 +158,6 @@ def test_the_table_holds_no_difference_that_is_gone(scenario):
     gone = [
         f"{row.path}: {row.reason}"
         for row in DIFFERENCES
-        if scenario in row.scenarios and not any(_is_allowed(one, row) for one in found)
+        if scenario in row.scenarios and not any(row.covers(one) for one in found)
     ]
     assert not gone, "\n".join(gone)

@@ -42,20 +42,6 @@ ARM = vm_url(FakeCompute(), "mocked")  # a machine that the test answers for
 MOCKED = (GRAPH, BLOB, VAULT, ELSEWHERE, ARM)
 
 
-@pytest.fixture
-def site():
-    """A site of somebody else's."""
-    with a_site() as site:
-        yield site
-
-
-@pytest.fixture
-def url(fake) -> str:
-    """Give the URL of a running machine."""
-    fake.add_vm("web-1", resource_group="rg")
-    return vm_url(fake)
-
-
 # --- every library of mocks, in every order ----------------------------------------------------
 
 

@@ -33,26 +33,12 @@ from urllib3.util import Retry
 
 from pytest_azurevm import AzureOutOfReach, FakeCompute, failures
 from tests.builders import linux_vm
-from tests.plain_clients import ARM, CLIENTS, a_site, vm_url
+from tests.plain_clients import ARM, CLIENTS, vm_url
 
 BLOB = "https://shop.blob.core.windows.net/boot/serial.log?sig=x"
 
 HAVE_PROXIES = {"requests", "session", "httpx", "async_httpx", "urllib"}  # from the environment
 every_client = pytest.mark.parametrize("ask", CLIENTS.values(), ids=CLIENTS)
-
-
-@pytest.fixture
-def site():
-    """A site of somebody else's."""
-    with a_site() as site:
-        yield site
-
-
-@pytest.fixture
-def url(fake) -> str:
-    """Give the URL of a running machine."""
-    fake.add_vm("web-1", resource_group="rg")
-    return vm_url(fake)
 
 
 @pytest.fixture(autouse=True)

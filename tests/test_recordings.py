@@ -9,14 +9,13 @@ matter most stand in ``recorded_facts`` and are always checked.
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 
 from pytest_azurevm import FakeCompute
-from tests.recordings import ABSENT, SUBSCRIPTION, WIRE, Difference, Replay, load
+from tests.recordings import ABSENT, SUBSCRIPTION, WIRE, Allowed, Difference, Replay, load
 
 pytestmark = pytest.mark.skipif(
     not WIRE.is_dir(), reason="no recorded traffic here: there is no folder shared/wire"
@@ -46,16 +45,6 @@ LEFT_OUT: Final = {
     # Refused, for the network interface was not there yet; networks are not served.
     ("aso/Test_Compute_VM_20201201_CRUD", 9),
 }
-
-
-class Allowed(NamedTuple):
-    """A difference that stays; ``*`` stands for any text."""
-
-    scenarios: tuple[str, ...]
-    path: str
-    recorded: str
-    ours: str
-    reason: str
 
 
 _NO_WAIT = ("cli/test_vm_create_no_wait",)
@@ -97,18 +86,6 @@ def replayed(scenario: str) -> tuple[int, tuple[Difference, ...]]:
     return replay.compared, tuple(replay.differences)
 
 
-def _is_like(text: str, pattern: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
-
-
-def _is_allowed(difference: Difference, allowed: Allowed) -> bool:
-    return (
-        _is_like(difference.path, allowed.path)
-        and _is_like(difference.recorded, allowed.recorded)
-        and _is_like(difference.ours, allowed.ours)
-    )
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_answers_differ_only_where_the_table_says(scenario):
     """A recorded scenario is answered as Azure answered it, but for the table of differences."""
@@ -117,7 +94,7 @@ def test_answers_differ_only_where_the_table_says(scenario):
     unexplained = [
         str(difference)
         for difference in differences
-        if not any(_is_allowed(difference, row) for row in rows)
+        if not any(row.covers(difference) for row in rows)
     ]
     assert not unexplained, "\n".join(unexplained)
 
@@ -130,7 +107,7 @@ def test_the_table_holds_no_difference_that_is_gone(scenario):
         f"{row.path}: {row.reason}"
         for row in DIFFERENCES
         if scenario in row.scenarios
-        and not any(_is_allowed(difference, row) for difference in differences)
+        and not any(row.covers(difference) for difference in differences)
     ]
     assert not gone, "\n".join(gone)
 
