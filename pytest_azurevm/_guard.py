@@ -27,6 +27,7 @@ from pytest_azurevm._hosts import SERVED, AzureOutOfReach, part_of, part_of_url
 from pytest_azurevm._swaps import Swaps, genuine
 
 _LOOK_UPS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
+_NAME_SERVICE: Final = 53  # the port
 _asking: ContextVar[str] = ContextVar("azurevm_asking", default="")
 
 
@@ -44,6 +45,7 @@ class Guard:
             swaps.wrap(socket, name, self._looking_up)
         for name in ("connect", "connect_ex"):
             swaps.wrap(socket.socket, name, self._connecting)
+        swaps.wrap(socket.socket, "sendto", self._sending_to)
         swaps.wrap(genuine(http.client.HTTPConnection), "set_tunnel", self._tunnelling)
         swaps.when_imported(
             "aiohttp.connector",
@@ -152,6 +154,17 @@ class Guard:
             return original(sock, address)
 
         return connect
+
+    def _sending_to(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def sendto(sock: Any, data: Any, *flags_and_address: Any) -> Any:
+            address = flags_and_address[-1] if flags_and_address else None
+            # The platform's address answers a name server's questions, too, about any host.
+            if isinstance(address, tuple) and address and address[1:2] != (_NAME_SERVICE,):
+                self.check(address[0])
+            return original(sock, data, *flags_and_address)
+
+        return sendto
 
     def _tunnelling(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)

@@ -8,7 +8,10 @@ business here: an application's own site may well be hosted there (azurewebsites
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
+from ipaddress import IPv6Address
+from socket import inet_aton, inet_ntoa
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 Part: TypeAlias = Literal["arm", "sign-in", "metadata", "other"]
@@ -75,7 +78,7 @@ SERVED: Final = frozenset({"arm", "sign-in", "metadata"})
 @lru_cache(maxsize=1024)
 def part_of(host: str) -> Part | None:
     """Give which part of Azure a host is, or ``None`` where it is none of Azure's."""
-    name = host.lower().rstrip(".")
+    name = _spelled(host)
     while name:
         if name in _PARTS:
             return _PARTS[name]
@@ -83,11 +86,27 @@ def part_of(host: str) -> Part | None:
     return None
 
 
+def _spelled(host: str) -> str:
+    """Spell a host as the table does, whichever of its spellings a resolver would take."""
+    if not host.isascii():  # with dots of another script, for instance
+        with suppress(UnicodeError):  # what no resolver takes either
+            host = host.encode("idna").decode()
+    name = host.lower().rstrip(".").strip("[]")
+    if ":" in name:
+        with suppress(ValueError):
+            inner = IPv6Address(name.partition("%")[0]).ipv4_mapped
+            return name if inner is None else str(inner)
+    elif name[:1].isdigit():  # one number, or hexadecimal or octal parts: inet_aton(3)
+        with suppress(OSError):
+            return inet_ntoa(inet_aton(name))
+    return name
+
+
 def host_of(url: str) -> str:
     """Give the host that a URL names, without user and port."""
     authority = url.partition("://")[2].partition("/")[0].partition("?")[0].partition("#")[0]
     host = authority.rpartition("@")[2]
-    return host if host.startswith("[") else host.partition(":")[0]
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 @lru_cache(maxsize=256)  # whoever polls asks the same again and again

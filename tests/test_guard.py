@@ -48,6 +48,12 @@ def test_no_address_of_azures_is_connected_to(fake, address, how):
         getattr(sock, how)((address, 80))
 
 
+def test_no_datagram_is_sent_to_azures_addresses(fake):
+    """Nor is anything sent there without a connection."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(AzureOutOfReach):
+        sock.sendto(b"hello", ("169.254.169.254", 123))
+
+
 def test_a_refusal_names_the_url_and_what_to_do(fake):
     """Who asks through an SDK's pipeline is told the whole URL, and the ways out."""
     with pytest.raises(AzureOutOfReach) as refused:

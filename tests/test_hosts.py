@@ -52,6 +52,27 @@ def test_what_is_not_azures_is_nobodys(url):
     assert part_of_url(url) is None
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "::ffff:169.254.169.254",
+        "[::ffff:a9fe:a9fe]",
+        "2852039166",
+        "0xA9FEA9FE",
+        "0251.0376.0251.0376",
+    ],
+)
+def test_an_address_is_known_in_every_spelling(host):
+    """The metadata service is the same address inside IPv6, as one number, or in octal."""
+    assert part_of(host) == "metadata"
+
+
+def test_a_name_is_known_with_the_dots_of_any_script():
+    """What a resolver folds into Azure's name is Azure's."""
+    assert part_of("management\u3002azure\u3002com") == "arm"
+    assert part_of("1.2.3.4") is part_of("fe80::1%eth0") is None
+
+
 def test_a_host_is_read_without_user_and_port():
     """What stands around a host in a URL is no part of it."""
     assert host_of("https://u:p@h.example:8443/a?b#c") == "h.example"
