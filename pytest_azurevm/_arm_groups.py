@@ -43,7 +43,8 @@ class GroupRoutes:
         self._neighbours = neighbours
         self._door = door
         self._clock = neighbours.clock
-        self._jobs: dict[str, ResourceOperation] = {}  # deletes of groups, by their URL's part
+        # Deletes of groups, by their subscription and the last part of their URL.
+        self._jobs: dict[tuple[str, str], ResourceOperation] = {}
 
     def route(self, exchange: Exchange, method: str) -> Answer | None:
         """Answer a request; ``None``: it is about a resource.
@@ -71,7 +72,7 @@ class GroupRoutes:
         if rest[0] == "resourcegroups" and rest[2:] == ("resources",):
             return self._everything(exchange, method, subscription, exchange.segments[3])
         if rest[0] == "operationresults" and len(rest) == 2:
-            return self._poll_group(exchange, method, exchange.segments[3])
+            return self._poll_group(exchange, method, subscription, exchange.segments[3])
         if rest[0] == "providers" and len(rest) <= 3:
             return self._about_provider(exchange, method, subscription)
         return None
@@ -172,7 +173,7 @@ class GroupRoutes:
             return Answer(200, self._shown(self._neighbours.patch_group(group, object_in(value))))
         if method == "DELETE":
             operation = self._neighbours.delete_group(group)
-            self._jobs[_job_token(operation)] = operation
+            self._jobs[subscription, _job_token(operation)] = operation
             return Answer(202, None, self._job_headers(exchange, operation))
         return Answer(200, self._shown(group))
 
@@ -187,9 +188,9 @@ class GroupRoutes:
             "Retry-After": "15",
         }
 
-    def _poll_group(self, exchange: Exchange, method: str, token: str) -> Answer:
+    def _poll_group(self, exchange: Exchange, method: str, subscription: str, token: str) -> Answer:
         only(method, "GET")
-        operation = self._jobs.get(token)
+        operation = self._jobs.get((subscription, token))
         if operation is None:
             raise arm_error("no-such-operation")
         self._door.admit_poll(exchange, operation.resource.address)

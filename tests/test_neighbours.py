@@ -128,6 +128,19 @@ def test_a_group_that_cannot_be_is_refused(fake, body, expected):
     assert message.startswith(expected[2])
 
 
+def test_groups_of_one_name_in_two_subscriptions_are_deleted_apart(fake):
+    """The delete of a group says nothing of its namesake's, which takes longer."""
+    other = "/subscriptions/00000000-0000-4000-8000-000000000009"
+    made(fake, GROUP, HERE)
+    made(fake, f"{other}/resourceGroups/shop", HERE)
+    made(fake, f"{other}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/v", HERE)
+    first = ask(fake, "DELETE", GROUP).headers["Location"]
+    second = ask(fake, "DELETE", f"{other}/resourceGroups/shop").headers["Location"]
+    fake.clock.advance(12)
+
+    assert (ask(fake, "GET", first).status, ask(fake, "GET", second).status) == (200, 202)
+
+
 def test_a_group_takes_everything_with_it(fake):
     """A group's delete is polled at ever new URLs until it is gone, its machines before it."""
     made(fake, GROUP)
