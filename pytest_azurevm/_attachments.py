@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -26,6 +27,7 @@ from pytest_azurevm._stored import Stored
 from pytest_azurevm._vm_form import Json
 
 _NONE: Final[tuple[str, ...]] = ()
+_SEEDED: Final = UUID("6d1a8a40-6f0b-4a39-8d39-5b6c9c1f2e77")  # any constant
 _DISKS: Final = UUID("44bc44cc-a60e-4a56-99da-4d4b35541eb8")  # any constant
 
 
@@ -200,13 +202,16 @@ class Attachments(Stored, Beside):
 
         Most of it is never looked at, and not worth more than a note until somebody does.
         """
-        unseeded, self._unseeded = self._unseeded, []
-        for vm in unseeded:
-            if vm.deleted_us is None:
-                self._seed_references(vm)
         unmade, self._unmade = self._unmade, {}
+        unseeded, self._unseeded = self._unseeded, []
         for made in unmade.values():
             self._make_disk(made)
+        for vm in unseeded:
+            if vm.deleted_us is None:
+                # Ids of their own, lest a look change those that are given out after it.
+                self._new_id = partial(_next_of, vm.key, count())
+                self._seed_references(vm)
+        self._new_id = self.compute.new_id
 
     def find(self, resource_id: str) -> Resource | None:
         """Give the resource of an ID, in any spelling."""
@@ -312,6 +317,10 @@ class Attachments(Stored, Beside):
         if not self._billed[vm]:
             del self._billed[vm]
             vm.disks_gone_us = self.clock.now_us
+
+
+def _next_of(key: str, numbers: Iterator[int]) -> str:
+    return str(uuid5(_SEEDED, f"{key} {next(numbers)}"))
 
 
 def _unique_id(address: Address) -> str:

@@ -35,6 +35,7 @@ class Stored:
         self._store = Store()
         self._operations: dict[str, ResourceOperation] = {}
         self._public_ips = 0
+        self._new_id = compute.new_id
 
     def find(self, resource_id: str) -> Resource | None:
         """Give the resource of an ID, in any spelling."""
@@ -94,7 +95,7 @@ class Stored:
 
     def _show(self, resource: Resource, provisioning: str) -> None:
         """Show a provisioning state, and a new entity tag, of a resource and of its children."""
-        etag = f'W/"{self.compute.new_id()}"' if self._has_etag(resource) else ""
+        etag = f'W/"{self._new_id()}"' if self._has_etag(resource) else ""
         for one in (resource, *self._all_children(resource)):
             one.provisioning, one.etag = provisioning, etag
 
@@ -141,7 +142,7 @@ class Stored:
             now=self.clock.calendar(self.clock.now_us).isoformat(),
             tenant_id=self.compute.tenant_id,
             old=resource.properties,
-            new_id=self.compute.new_id,
+            new_id=self._new_id,
             private_ip=partial(self._private_ip, resource),
             public_ip=self._public_ip,
         )

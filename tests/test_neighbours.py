@@ -762,6 +762,22 @@ def test_a_seeded_machine_has_an_interface_for_who_looks(fake):
     assert refusal_of(ask(fake, "DELETE", interface["id"]))[1] == "NicInUse"
 
 
+@pytest.mark.parametrize("looks", [0, 3])
+def test_looks_at_what_was_seeded_change_no_id_that_comes_after(looks):
+    """The ids of a machine that is made are the same whether anybody has looked before or not."""
+    with FakeCompute(seed=7) as fake:
+        fake.add_vm("seeded", resource_group="shop")
+        for _ in range(looks):
+            assert ask(fake, "GET", f"{GROUP}/resources").status == 200
+        made(fake, VM, machine(), version="2024-07-01")
+        found = fake.vm("web-1").model["properties"]["vmId"]
+
+    with FakeCompute(seed=7) as other:
+        other.add_vm("seeded", resource_group="shop")
+        made(other, VM, machine(), version="2024-07-01")
+        assert other.vm("web-1").model["properties"]["vmId"] == found
+
+
 def test_a_look_at_an_interface_that_nobody_made_binds_nobody(fake):
     """Machines that name one and the same interface, which nobody made, are taken as they come."""
     nic = {"networkProfile": {"networkInterfaces": [{"id": NIC}]}}
