@@ -6,7 +6,8 @@ wrapped, and for pollers whose operation a fake has begun they settle with the c
 ``result`` wait for virtual time, and ``done`` is exact at every instant. Any other poller is left
 as it is, and all is put back when the last fake ends.
 
-``AsyncLROPoller`` has no thread, and needs none of this.
+``AsyncLROPoller`` has no thread, and needs nothing of this but an end: one that is awaited when its
+fake is over must not go on with Azure.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
+from weakref import ref
 
-from azure.core.polling import LROPoller
+from azure.core.polling import AsyncLROPoller, LROPoller
 
 from pytest_azurevm._hosts import is_served
-from pytest_azurevm._rest import LeftRunning, Ours, ThreadEnded
+from pytest_azurevm._rest import FakeClosed, LeftRunning, Ours, ThreadEnded
 from pytest_azurevm._timekeeper import Timekeeper
 from pytest_azurevm._transport import Link
 
@@ -34,7 +36,7 @@ _AZURE_CORES: Final = "azure.core.pipeline.transport."
 _BETWEEN: Final = ("azure", "contextlib", "functools", "pytest_azurevm", "typing")
 _lock = threading.Lock()
 _users = 0
-_originals: dict[str, Callable[..., Any]] = {}
+_originals: dict[tuple[type[Any], str], Callable[..., Any]] = {}
 
 
 def install() -> None:
@@ -44,9 +46,9 @@ def install() -> None:
         _users += 1
         if _users > 1:
             return
-        for name, wrapper in _WRAPPERS.items():
-            _originals[name] = getattr(LROPoller, name)
-            setattr(LROPoller, name, wrapper(_originals[name]))
+        for (owner, name), wrapper in _WRAPPERS.items():
+            _originals[owner, name] = getattr(owner, name)
+            setattr(owner, name, wrapper(_originals[owner, name]))
 
 
 def uninstall() -> None:
@@ -56,8 +58,8 @@ def uninstall() -> None:
         _users -= 1
         if _users:
             return
-        for name, original in _originals.items():
-            setattr(LROPoller, name, original)
+        for (owner, name), original in _originals.items():
+            setattr(owner, name, original)
         _originals.clear()
 
 
@@ -144,12 +146,40 @@ def _status(original: Callable[..., Any]) -> Callable[..., Any]:
     return status
 
 
-_WRAPPERS: Final[dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
-    "__init__": _init,
-    "_start": _start,
-    "wait": _wait,
-    "done": _done,
-    "status": _status,
+def _init_in_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def __init__(poller: Any, client: Any, begun: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(poller, client, begun, *args, **kwargs)
+        link = _link_behind(client, begun)
+        if link is None:
+            return
+        clock, this = link.clock, ref(poller)
+
+        async def wait() -> None:
+            poller: Any = this()  # it is called by nobody who does not have it
+            if clock.is_closed and poller.done():
+                return  # where another wait would ask for the result again
+            if clock.is_closed:
+                raise FakeClosed(
+                    f"{_described(poller)}: the fake that this poller asks has ended. Await it "
+                    "before that: await poller.result()."
+                )
+            await type(poller).wait(poller)
+
+        poller.wait = wait  # its own, so that it is there when the class has been put back
+
+    return __init__
+
+
+_WRAPPERS: Final[
+    dict[tuple[type[Any], str], Callable[[Callable[..., Any]], Callable[..., Any]]]
+] = {
+    (LROPoller, "__init__"): _init,
+    (LROPoller, "_start"): _start,
+    (LROPoller, "wait"): _wait,
+    (LROPoller, "done"): _done,
+    (LROPoller, "status"): _status,
+    (AsyncLROPoller, "__init__"): _init_in_task,
 }
 
 
@@ -159,12 +189,17 @@ def _clock_of(poller: Any) -> Timekeeper | None:
 
 
 def _clock_behind(client: Any, begun: Any) -> Timekeeper | None:
-    """Give the clock of the fake that is polled, if it is one: *begun* is the first answer."""
+    link = _link_behind(client, begun)
+    return None if link is None else link.clock
+
+
+def _link_behind(client: Any, begun: Any) -> Link | None:
+    """Give the link to the fake that is polled, if it is one: *begun* is the first answer."""
     answer = getattr(begun, "http_response", None)
     for name in ("_internal_response", "internal_response"):  # of azure-core's two kinds
         link = getattr(getattr(answer, name, None), _LINK, None)
         if link is not None:
-            return cast("Link", link).clock
+            return cast("Link", link)
     transport = getattr(getattr(client, "_pipeline", None), "_transport", None)
     link = getattr(transport, _LINK, None)
     if link is None and type(transport).__module__.startswith(_AZURE_CORES):
@@ -172,7 +207,7 @@ def _clock_behind(client: Any, begun: Any) -> Timekeeper | None:
         request = getattr(answer, "request", None) or getattr(begun, "http_request", None)
         if is_served(str(getattr(request, "url", ""))):
             link = Link.in_force
-    return None if link is None else cast("Link", link).clock
+    return cast("Link | None", link)
 
 
 def _begun() -> tuple[str, int]:

@@ -282,6 +282,11 @@ class Timekeeper(Movement):
 
     # --- the end -------------------------------------------------------------------------------
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is no time to be had any more."""
+        return self._closed
+
     def close(self) -> tuple[LeftRunning, ...]:
         """End everything that still waits, see our threads out, and name those that were left.
 

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from typing import Any
 
@@ -20,11 +21,14 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.core.polling import LROPoller, PollingMethod
 from azure.core.rest import HttpRequest
+from azure.mgmt.compute.aio import ComputeManagementClient as AsyncComputeManagementClient
 from azure.mgmt.compute.models import VirtualMachine
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling as AzureAsyncARMPolling
 
 from pytest_azurevm import ClockStalled, FakeClosed, FakeCompute, PollerLeftRunningWarning
+from pytest_azurevm._fake import SUBSCRIPTION_ID
+from pytest_azurevm._transport import AsyncFakeCredential
 from tests.builders import linux_vm
 from tests.runs import chosen, run
 
@@ -820,6 +824,29 @@ def test_an_aio_poller_awaited_late_looks_once(fake):
             return seconds(fake)
 
     assert (asyncio.run(life()), looks(fake)) == (600, [600])
+
+
+@pytest.mark.parametrize("comes_next", [False, True], ids=["no fake", "another fake"])
+@pytest.mark.parametrize("of_a_fake", [True, False], ids=["the fake's client", "another client"])
+def test_an_aio_poller_awaited_after_its_fake_asks_nobody(network_attempts, of_a_fake, comes_next):
+    """It has ended with its fake: it asks neither Azure nor a later fake, and says so."""
+
+    async def life() -> None:
+        async with AsyncComputeManagementClient(AsyncFakeCredential(), SUBSCRIPTION_ID) as other:
+            with FakeCompute() as fake:
+                fake.add_vm("web-1")
+                client = fake.aio_client if of_a_fake else other
+                ended = await client.virtual_machines.begin_restart("rg", "web-1")
+                await ended.result()
+                poller = await client.virtual_machines.begin_deallocate("rg", "web-1")
+            with FakeCompute() if comes_next else nullcontext():
+                for _ in range(2):
+                    with pytest.raises(FakeClosed, match="/deallocate: the fake that this poller"):
+                        await poller.result()
+                await ended.result()  # which has seen its end, and asks nothing
+
+    asyncio.run(life())
+    assert network_attempts == []
 
 
 def test_aio_pollers_take_the_same_options(fake):
